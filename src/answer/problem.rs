@@ -1,0 +1,134 @@
+//! Problem details (RFC 9457), or the same as a gRPC status.
+
+use bytes::Bytes;
+use http::{HeaderMap, HeaderValue, Response, StatusCode, header};
+use std::{fmt::Write, time::Duration};
+
+#[derive(Debug, Clone)]
+pub(crate) struct Problem {
+    status: StatusCode,
+    title: &'static str,
+    detail: Option<String>,
+    retry_after: Option<Duration>,
+    described_by: Option<&'static str>,
+    grpc: Option<i32>,
+}
+
+impl Problem {
+    /// `title`: a few words that are the same every time.
+    pub(crate) const fn new(status: StatusCode, title: &'static str) -> Self {
+        Self { status, title, detail: None, retry_after: None, described_by: None, grpc: None }
+    }
+
+    /// What is particular to this time. No key, body or secret belongs in it.
+    pub(crate) fn with_detail(mut self, detail: impl Into<String>) -> Self {
+        self.detail = Some(detail.into());
+        self
+    }
+
+    pub(crate) const fn with_retry_after(mut self, after: Duration) -> Self {
+        self.retry_after = Some(after);
+        self
+    }
+
+    /// The page that tells callers what it means: a `Link` with `rel="describedby"`.
+    #[cfg_attr(not(feature = "idempotency"), expect(dead_code, reason = "only idempotency has a page to point to"))]
+    pub(crate) const fn described_by(mut self, uri: &'static str) -> Self {
+        self.described_by = Some(uri);
+        self
+    }
+
+    /// The gRPC code, where the one that goes with the HTTP status is not right.
+    #[cfg_attr(not(feature = "idempotency"), expect(dead_code, reason = "only idempotency needs other codes"))]
+    pub(crate) const fn with_grpc_code(mut self, code: i32) -> Self {
+        self.grpc = Some(code);
+        self
+    }
+
+    pub(crate) fn into_response(self, grpc: bool) -> Response<Bytes> {
+        let mut response = if grpc { self.grpc_response() } else { self.http_response() };
+        if let Some(after) = self.retry_after {
+            // whole seconds, never earlier than meant
+            let seconds = after.as_secs() + u64::from(after.subsec_nanos() > 0);
+            response.headers_mut().insert(header::RETRY_AFTER, HeaderValue::from(seconds.max(1)));
+        }
+        response
+    }
+
+    fn http_response(&self) -> Response<Bytes> {
+        let mut json = format!("{{\"title\":{},\"status\":{}", quoted(self.title), self.status.as_u16());
+        if let Some(detail) = &self.detail {
+            let _ = write!(json, ",\"detail\":{}", quoted(detail));
+        }
+        json.push('}');
+        let mut response = Response::new(Bytes::from(json));
+        *response.status_mut() = self.status;
+        let headers = response.headers_mut();
+        headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("application/problem+json"));
+        let link = self.described_by.map(|uri| format!("<{uri}>; rel=\"describedby\""));
+        if let Some(link) = link.and_then(|link| HeaderValue::try_from(link).ok()) {
+            headers.insert(header::LINK, link);
+        }
+        response
+    }
+
+    /// A trailers-only answer.
+    fn grpc_response(&self) -> Response<Bytes> {
+        let message = self.detail.as_deref().unwrap_or(self.title);
+        let mut headers = HeaderMap::with_capacity(4);
+        headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("application/grpc"));
+        headers.insert("grpc-status", HeaderValue::from(self.grpc.unwrap_or_else(|| grpc_code(self.status))));
+        if let Ok(message) = HeaderValue::try_from(percent_encoded(message)) {
+            headers.insert("grpc-message", message);
+        }
+        let mut response = Response::new(Bytes::new());
+        *response.headers_mut() = headers;
+        response
+    }
+}
+
+fn grpc_code(status: StatusCode) -> i32 {
+    match status.as_u16() {
+        400 | 422 => 3,
+        401 => 16,
+        403 => 7,
+        404 => 5,
+        409 => 10,
+        413 | 429 => 8,
+        503 => 14,
+        504 => 4,
+        501 => 12,
+        _ => 13,
+    }
+}
+
+/// A JSON string (RFC 8259, 7).
+pub(crate) fn quoted(text: &str) -> String {
+    let mut out = String::with_capacity(text.len() + 2);
+    out.push('"');
+    for c in text.chars() {
+        match c {
+            '"' => out.push_str("\\\""),
+            '\\' => out.push_str("\\\\"),
+            c if u32::from(c) < 0x20 => {
+                let _ = write!(out, "\\u{:04x}", u32::from(c));
+            }
+            c => out.push(c),
+        }
+    }
+    out.push('"');
+    out
+}
+
+/// `grpc-message` (gRPC over HTTP/2): everything but visible ASCII, and `%`.
+fn percent_encoded(text: &str) -> String {
+    let mut out = String::with_capacity(text.len());
+    for byte in text.bytes() {
+        if (0x20..=0x7e).contains(&byte) && byte != b'%' {
+            out.push(char::from(byte));
+        } else {
+            let _ = write!(out, "%{byte:02X}");
+        }
+    }
+    out
+}

@@ -1,0 +1,46 @@
+use super::{Answer, Cause, Problem};
+use crate::{body::OrBody, classify::is_grpc};
+use http::{Request, Response, StatusCode};
+
+/// Servers: the error type is untouched and the layer's own no is an answer.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct Respond;
+
+impl<A, B, E> Answer<Request<A>, Response<B>, E> for Respond {
+    /// Whether the caller speaks gRPC.
+    type Seen = bool;
+    type Response = Response<OrBody<B>>;
+    type Error = E;
+
+    fn see(request: &Request<A>) -> bool {
+        is_grpc(request.headers())
+    }
+
+    fn pass(response: Response<B>) -> Self::Response {
+        response.map(OrBody::inner)
+    }
+
+    fn fail(error: E) -> E {
+        error
+    }
+
+    fn answer(grpc: &bool, cause: Cause) -> Result<Self::Response, E> {
+        let problem = match &cause {
+            Cause::Refused(refused) => {
+                let problem = Problem::new(StatusCode::SERVICE_UNAVAILABLE, "refused").with_detail(refused.to_string());
+                match refused.retry_after() {
+                    Some(after) => problem.with_retry_after(after),
+                    None => problem,
+                }
+            }
+            Cause::Elapsed(elapsed) => {
+                Problem::new(StatusCode::GATEWAY_TIMEOUT, "deadline elapsed").with_detail(elapsed.to_string())
+            }
+        };
+        let mut response = problem.into_response(*grpc).map(OrBody::made);
+        if let Cause::Refused(refused) = cause {
+            response.extensions_mut().insert(refused);
+        }
+        Ok(response)
+    }
+}

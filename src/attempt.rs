@@ -1,0 +1,99 @@
+//! Attempt number and deadline, for every layer below, whatever the request type is.
+//!
+//! A layer that knows them runs `inner.call` *and* every poll of the future that it got inside [`Attempt::scope`];
+//! [`Attempt::current`] is then right in any `Service::call` and in any `async` block below. It needs no bound on the request
+//! and so reaches reqwest's own request type; http requests carry the same value in their extensions besides.
+//!
+//! It is a thread-local that is set around synchronous code only: it does not cross `tower::buffer`, the worker of a tonic
+//! `Channel`, or `tokio::spawn`. A layer below one of those sees no attempt and no deadline.
+//!
+//! ```
+//! use steadfast::attempt::Attempt;
+//!
+//! let (seen, _) = Attempt::new(2).scope(Attempt::current);
+//! assert_eq!(seen.map(|a| a.number()), Some(2));
+//! assert_eq!(Attempt::current(), None);
+//! ```
+
+use std::{cell::Cell, time::Duration};
+use tokio::time::Instant;
+
+/// The number of an attempt (1 is the first call; 0: no retry layer is above) and the deadline of the whole call.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Attempt {
+    number: u32,
+    deadline: Option<Instant>,
+}
+
+thread_local! { static CURRENT: Cell<Option<Attempt>> = const { Cell::new(None) }; }
+
+impl Attempt {
+    /// Attempt `number`, without a deadline.
+    pub const fn new(number: u32) -> Self {
+        Self { number, deadline: None }
+    }
+
+    /// With the moment at which the whole call ends, however many attempts it takes.
+    #[must_use]
+    pub const fn with_deadline(mut self, deadline: Instant) -> Self {
+        self.deadline = Some(deadline);
+        self
+    }
+
+    /// The same deadline, another number.
+    #[must_use]
+    pub const fn with_number(mut self, number: u32) -> Self {
+        self.number = number;
+        self
+    }
+
+    /// 1 is the first call; 0: no retry layer is above.
+    pub const fn number(self) -> u32 {
+        self.number
+    }
+
+    /// When the whole call ends.
+    pub const fn deadline(self) -> Option<Instant> {
+        self.deadline
+    }
+
+    /// How much is left until the deadline: zero once it has passed, `None` without one.
+    pub fn remaining(self) -> Option<Duration> {
+        self.deadline.map(|at| at.saturating_duration_since(Instant::now()))
+    }
+
+    /// What the layers above said. `None`: nothing, or across a spawn.
+    pub fn current() -> Option<Self> {
+        CURRENT.get()
+    }
+
+    /// Runs `work` with `self` as the current attempt, and gives back besides how many attempts the layers below have told
+    /// of with [`Attempt::tell`]. What was current before is so again afterwards, also after a panic.
+    pub fn scope<T>(self, work: impl FnOnce() -> T) -> (T, u32) {
+        struct Restore(Option<Attempt>);
+        impl Drop for Restore {
+            fn drop(&mut self) {
+                CURRENT.set(self.0);
+            }
+        }
+        let _restore = Restore(CURRENT.replace(Some(self)));
+        let out = work();
+        (out, CURRENT.get().map_or(self.number, Self::number))
+    }
+
+    /// Tells the scope around this call that attempt `number` begins: so a deadline that strikes can say how many there were.
+    pub fn tell(number: u32) {
+        if let Some(outer) = CURRENT.get().filter(|outer| outer.number < number) {
+            CURRENT.set(Some(outer.with_number(number)));
+        }
+    }
+}
+
+/// `after` from now; a moment decades away where the sum is beyond what an `Instant` holds.
+pub(crate) fn deadline_after(after: Duration) -> Instant {
+    let now = Instant::now();
+    now.checked_add(after).unwrap_or_else(|| now + FAR)
+}
+
+/// As far as "never" needs to be: thirty years.
+const FAR: Duration = Duration::from_secs(30 * 365 * 24 * 3600);

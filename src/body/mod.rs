@@ -1,0 +1,35 @@
+//! Bodies: sent again, watched to their end, read under a limit, or made here.
+//!
+//! | type | is |
+//! | --- | --- |
+//! | [`ReplayBody`] with [`tee`] | a request body that keeps what passes, while it streams, so that it can be sent again |
+//! | [`FromReplay`] | a body type that such a copy can be turned back into: the request type in and out is the same |
+//! | [`Watch`] | a response body that tells what the whole response came to |
+//! | [`OrBody`] | the inner body, or one that a layer made |
+//! | [`read`] | a whole body, read under a limit that leaves the connection usable |
+//!
+//! ```
+//! use http_body_util::{BodyExt, Full};
+//! use steadfast::body::{Caps, tee};
+//!
+//! # #[tokio::main(flavor = "current_thread")] async fn main() -> Result<(), Box<dyn std::error::Error>> {
+//! let (first, copy) = tee(Full::new(bytes::Bytes::from("again")), &Caps::default(), true);
+//! assert_eq!(first.collect().await?.to_bytes(), "again");
+//! let second = copy.again().ok_or("nothing was kept")?;
+//! assert_eq!(second.collect().await?.to_bytes(), "again");
+//! # Ok(()) }
+//! ```
+
+mod collect;
+mod from_replay;
+mod kept;
+mod or_body;
+mod replay;
+mod watch;
+
+pub use collect::{Collected, Unread, read};
+pub use from_replay::FromReplay;
+pub use kept::Caps;
+pub use or_body::OrBody;
+pub use replay::{LetGo, ReplayBody, ReplayError, ReplayHandle, tee};
+pub use watch::Watch;

@@ -1,0 +1,84 @@
+use super::{Recorder, Verdict};
+
+/// Whether a request may be sent a second time, and why.
+///
+/// Put into an `http::Request`'s extensions it is the word of the request's owner, and goes before what [`Http`](super::Http)
+/// would find.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Repeatable {
+    /// Doing it twice may do it twice.
+    No,
+    /// Doing it twice is doing it once: an idempotent method (RFC 9110, 9.2.2), or its owner says so.
+    Yes,
+    /// The other side tells by an `Idempotency-Key` that it is the same.
+    Keyed,
+}
+
+impl Repeatable {
+    /// Whether it may be sent again after it may have been received.
+    pub const fn may_repeat(self) -> bool {
+        !matches!(self, Self::No)
+    }
+}
+
+/// Says what requests, responses and errors mean, and how the end of a response is seen.
+///
+/// The request, response and error types are parameters of this trait and never of a layer: so one classifier, and one layer,
+/// serves several request types. [`Http`](super::Http) knows `http::Request` to `http::Response` and, with the feature
+/// `reqwest`, reqwest's own pair; [`ByResult`](super::ByResult) fits any service.
+///
+/// ```
+/// use steadfast::classify::{Classify, Failure, Outcome, Recorder, Repeatable, Verdict};
+///
+/// /// A line protocol whose answers begin with a digit.
+/// struct Lines;
+/// impl<E: 'static> Classify<String, String, E> for Lines {
+///     type Response = String;
+///     fn repeatable(&self, request: &String) -> Repeatable {
+///         if request.starts_with("GET ") { Repeatable::Yes } else { Repeatable::No }
+///     }
+///     fn head(&self, response: &String, _: Repeatable) -> Verdict {
+///         match response.as_bytes().first() {
+///             Some(b'2') => Outcome::Success.into(),
+///             Some(b'4') => Failure::Transient.into(),
+///             _ => Outcome::Rejected.into(),
+///         }
+///     }
+///     fn error(&self, error: &E) -> Verdict {
+///         steadfast::classify::of_error(error)
+///     }
+///     fn watch(&self, response: String, head: Verdict, recorder: Recorder) -> String {
+///         recorder.record(head); // the whole answer is here
+///         response
+///     }
+/// }
+/// let verdict = Classify::<String, String, std::io::Error>::head(&Lines, &"200 ok".into(), Repeatable::No);
+/// assert_eq!(verdict.outcome(), Outcome::Success);
+/// ```
+#[diagnostic::on_unimplemented(
+    message = "`{Self}` cannot judge a `{Res}` (error `{E}`) that answers a `{Req}`",
+    note = "`Http` judges http::Request -> http::Response and (feature `reqwest`) reqwest::Request -> reqwest::Response; for any other service use `ByResult`, or implement `Classify`"
+)]
+pub trait Classify<Req, Res, E>: Send + Sync + 'static {
+    /// What the response becomes when its end is watched.
+    type Response;
+
+    /// Whom the request is for: what circuits and budgets are kept by. `None`: the layer's name is used.
+    fn authority<'a>(&self, request: &'a Req) -> Option<&'a str> {
+        let _ = request;
+        None
+    }
+
+    /// Whether the request may be sent a second time.
+    fn repeatable(&self, request: &Req) -> Repeatable;
+
+    /// What the response says before its body is read. `repeatable`: what [`repeatable`](Self::repeatable) said of the request.
+    fn head(&self, response: &Res, repeatable: Repeatable) -> Verdict;
+
+    /// What the error says.
+    fn error(&self, error: &E) -> Verdict;
+
+    /// The response, with `recorder` told at its end: end of body, trailers, error, or drop. `head`: what
+    /// [`head`](Self::head) said of it.
+    fn watch(&self, response: Res, head: Verdict, recorder: Recorder) -> Self::Response;
+}

@@ -1,0 +1,126 @@
+use super::{
+    Classify, Failure, Outcome, Recorder, Repeatable, Verdict, grpc_status, hint, is_grpc, of_error, of_status,
+};
+use crate::{
+    body::Watch,
+    error::Refused,
+    time::{Clock, SystemClock},
+};
+use http::{Extensions, HeaderMap, Method, Request, Response, StatusCode, header};
+use http_body::Body;
+use std::sync::Arc;
+
+/// Judges HTTP and gRPC: see the tables in the [module docs](crate::classify).
+///
+/// `http::Response<B>` becomes `Response<Watch<B>>` where its end is watched; reqwest's responses keep their type.
+#[derive(Debug, Clone, Default)]
+pub struct Http {
+    clock: Option<Arc<dyn Clock>>,
+    grpc: Option<Arc<[Box<str>]>>,
+}
+
+/// The header by which a server knows that a request is the same one again.
+const IDEMPOTENCY_KEY: &str = "idempotency-key";
+
+impl Http {
+    /// No gRPC method is repeatable, and dates are read against the system clock where an answer has no `Date`.
+    pub const fn new() -> Self {
+        Self { clock: None, grpc: None }
+    }
+
+    /// The clock against which dates are read where an answer has no `Date` of its own.
+    #[must_use]
+    pub fn with_clock(mut self, clock: impl Clock) -> Self {
+        self.clock = Some(Arc::new(clock));
+        self
+    }
+
+    /// These gRPC methods, by path (`"/package.Service/Method"`), may be repeated: gRPC is POST, so nothing else tells.
+    #[must_use]
+    pub fn with_repeatable_grpc<P: Into<Box<str>>>(mut self, paths: impl IntoIterator<Item = P>) -> Self {
+        self.grpc = Some(paths.into_iter().map(Into::into).collect());
+        self
+    }
+
+    pub(crate) fn judge_request(&self, method: &Method, path: &str, headers: &HeaderMap) -> Repeatable {
+        if headers.contains_key(IDEMPOTENCY_KEY) {
+            Repeatable::Keyed
+        } else if headers.contains_key(header::UPGRADE) {
+            Repeatable::No
+        } else if method.is_idempotent() {
+            Repeatable::Yes
+        } else {
+            let named = |paths: &Arc<[Box<str>]>| paths.iter().any(|p| **p == *path);
+            if self.grpc.as_ref().is_some_and(named) { Repeatable::Yes } else { Repeatable::No }
+        }
+    }
+
+    pub(crate) fn judge_head(
+        &self,
+        status: StatusCode,
+        headers: &HeaderMap,
+        extensions: &Extensions,
+        repeatable: Repeatable,
+    ) -> Verdict {
+        if let Some(refused) = extensions.get::<Refused>() {
+            return Verdict::refused(refused.retry_after());
+        }
+        if let Some(verdict) = grpc_status(headers) {
+            return verdict;
+        }
+        let verdict = of_status(status);
+        match (verdict.outcome(), status) {
+            (Outcome::Rejected, StatusCode::CONFLICT)
+                if repeatable == Repeatable::Keyed && headers.contains_key(header::RETRY_AFTER) =>
+            {
+                Verdict::from(Failure::Overloaded).with_hint(self.hint(headers))
+            }
+            (Outcome::Failure(_), StatusCode::SERVICE_UNAVAILABLE) => match self.hint(headers) {
+                None => verdict,
+                hint => Verdict::from(Failure::Overloaded).with_hint(hint),
+            },
+            (Outcome::Failure(_), _) => verdict.with_hint(self.hint(headers)),
+            _ => verdict,
+        }
+    }
+
+    fn hint(&self, headers: &HeaderMap) -> Option<crate::backoff::Hint> {
+        hint::of_headers(headers, self.clock.as_deref().unwrap_or(&SystemClock))
+    }
+}
+
+/// A gRPC answer whose status is still to come.
+pub(crate) fn awaits_trailers(headers: &HeaderMap) -> bool {
+    is_grpc(headers) && !headers.contains_key("grpc-status")
+}
+
+/// Without the userinfo that an authority may carry.
+pub(crate) fn host_and_port(authority: &str) -> &str {
+    authority.rsplit_once('@').map_or(authority, |(_, host)| host)
+}
+
+impl<A, B: Body, E: 'static> Classify<Request<A>, Response<B>, E> for Http {
+    type Response = Response<Watch<B>>;
+
+    fn authority<'a>(&self, request: &'a Request<A>) -> Option<&'a str> {
+        request.uri().authority().map(|authority| host_and_port(authority.as_str()))
+    }
+
+    fn repeatable(&self, request: &Request<A>) -> Repeatable {
+        let said = request.extensions().get::<Repeatable>().copied();
+        said.unwrap_or_else(|| self.judge_request(request.method(), request.uri().path(), request.headers()))
+    }
+
+    fn head(&self, response: &Response<B>, repeatable: Repeatable) -> Verdict {
+        self.judge_head(response.status(), response.headers(), response.extensions(), repeatable)
+    }
+
+    fn error(&self, error: &E) -> Verdict {
+        of_error(error)
+    }
+
+    fn watch(&self, response: Response<B>, head: Verdict, recorder: Recorder) -> Self::Response {
+        let status_in_trailers = awaits_trailers(response.headers());
+        response.map(|body| Watch::new(body, head, status_in_trailers, recorder))
+    }
+}

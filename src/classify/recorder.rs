@@ -1,0 +1,51 @@
+use super::{Failure, Outcome, Verdict};
+use std::{fmt, sync::Arc};
+
+/// Two words that whoever records gave out with the call and gets back with its verdict (a circuit's permit).
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Ticket(pub [u64; 2]);
+
+/// Who wants to know what an attempt came to.
+pub trait Record: Send + Sync + 'static {
+    /// Told once for each [`Recorder`]; must not block and must not panic.
+    fn record(&self, ticket: Ticket, verdict: Verdict);
+}
+
+/// Tells a [`Record`] exactly once: what it is given, [`Outcome::Ignored`] when it is dropped before, and
+/// [`Failure::Fault`] when a panic drops it.
+// Why `Arc<dyn Record>` and a ticket, and no type parameter: a watched body is then `Watch<B>` for every pattern, and an
+// `Arc` of a circuit becomes one of these without an allocation.
+pub struct Recorder {
+    to: Option<Arc<dyn Record>>,
+    ticket: Ticket,
+}
+
+impl Recorder {
+    /// `ticket` goes back to `to` with the verdict.
+    pub fn new(to: Arc<dyn Record>, ticket: Ticket) -> Self {
+        Self { to: Some(to), ticket }
+    }
+
+    /// Tells what the attempt came to.
+    pub fn record(mut self, verdict: impl Into<Verdict>) {
+        self.settle(verdict.into());
+    }
+
+    fn settle(&mut self, verdict: Verdict) {
+        if let Some(to) = self.to.take() {
+            to.record(self.ticket, verdict);
+        }
+    }
+}
+
+impl Drop for Recorder {
+    fn drop(&mut self) {
+        self.settle(if std::thread::panicking() { Failure::Fault.into() } else { Outcome::Ignored.into() });
+    }
+}
+
+impl fmt::Debug for Recorder {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Recorder").field("ticket", &self.ticket).field("told", &self.to.is_none()).finish()
+    }
+}

@@ -1,0 +1,38 @@
+//! What this side can fail with, and how a cause is found again.
+//!
+//! Layers that can fail by themselves have `type Error = BoxError`; the cause is one of the small structs here (or in the
+//! pattern's own `error` module) and is found with [`find`] anywhere in the error's `source()` chain:
+//!
+//! ```
+//! use std::time::Duration;
+//! use steadfast::error::{BoxError, Refused};
+//!
+//! let error: BoxError = Refused::new("payments", "circuit open").with_retry_after(Duration::from_secs(3)).into();
+//! let refused = Refused::find(&*error).ok_or("not refused")?;
+//! assert_eq!(refused.retry_after(), Some(Duration::from_secs(3)));
+//! # Ok::<(), &str>(())
+//! ```
+//!
+//! | type | says | what the caller should do |
+//! | --- | --- | --- |
+//! | [`Refused`] | this side said no, nothing was sent | wait for `retry_after`, or give up |
+//! | [`Elapsed`](crate::timeout::Elapsed) | a deadline of this side struck, the outcome is unknown | repeat only what is repeatable |
+//! | [`StoreError`] | a store did not answer, or could not | repeat: every store call is safe to repeat |
+//! | [`Invalid`](crate::setting::Invalid) | a setting cannot be what it was given | mend the setting |
+
+mod find;
+mod refused;
+mod status;
+mod store;
+
+pub use find::{as_error, find};
+pub(crate) use find::{chain, known};
+pub use refused::Refused;
+pub(crate) use status::StatusSource;
+pub use store::StoreError;
+
+/// Any error, boxed: the error type of every layer that can fail by itself.
+pub type BoxError = Box<dyn std::error::Error + Send + Sync>;
+
+/// A boxed future: what the object-safe store traits return (one allocation beside a round trip or an fsync).
+pub type BoxFuture<'a, T> = std::pin::Pin<Box<dyn Future<Output = T> + Send + 'a>>;

@@ -1,0 +1,97 @@
+use crate::encoding::{get_headers, put_headers};
+use bytes::{Buf, BufMut, Bytes, BytesMut};
+use http::{HeaderMap, HeaderName, StatusCode, header};
+use std::fmt;
+
+/// A response that can be kept and given again.
+#[derive(Clone, PartialEq)]
+pub struct StoredResponse {
+    /// Its status.
+    pub status: StatusCode,
+    /// Its headers; what is not for a second reader goes with [`cleaned`](Self::cleaned).
+    pub headers: HeaderMap,
+    /// Its body, whole.
+    pub body: Bytes,
+    /// Its trailers, if it had any.
+    pub trailers: Option<HeaderMap>,
+}
+
+const ENCODING: u8 = 1;
+
+impl StoredResponse {
+    /// Without headers and trailers.
+    pub fn new(status: StatusCode, body: impl Into<Bytes>) -> Self {
+        Self { status, headers: HeaderMap::new(), body: body.into(), trailers: None }
+    }
+
+    /// With `content-type: application/json`; `body` is taken as it is.
+    pub fn json(status: StatusCode, body: impl Into<Bytes>) -> Self {
+        let mut this = Self::new(status, body);
+        this.headers.insert(header::CONTENT_TYPE, http::HeaderValue::from_static("application/json"));
+        this
+    }
+
+    /// Without what is not for a second reader: hop-by-hop headers, those that `Connection` names, `Set-Cookie` and `Date`.
+    #[must_use]
+    pub fn cleaned(mut self) -> Self {
+        let named: Vec<HeaderName> = self
+            .headers
+            .get_all(header::CONNECTION)
+            .iter()
+            .filter_map(|value| value.to_str().ok())
+            .flat_map(|value| value.split(','))
+            .filter_map(|name| name.trim().parse().ok())
+            .collect();
+        let keep_alive = HeaderName::from_static("keep-alive");
+        let always = [
+            header::CONNECTION,
+            keep_alive,
+            header::PROXY_AUTHENTICATE,
+            header::PROXY_AUTHORIZATION,
+            header::TE,
+            header::TRAILER,
+            header::TRANSFER_ENCODING,
+            header::UPGRADE,
+            header::SET_COOKIE,
+            header::DATE,
+        ];
+        for name in named.iter().chain(&always) {
+            self.headers.remove(name);
+        }
+        self
+    }
+
+    /// One blob for any store.
+    pub fn encode(&self) -> Vec<u8> {
+        let mut to = BytesMut::with_capacity(64 + self.headers.len() * 48 + self.body.len());
+        to.put_u8(ENCODING);
+        to.put_u16(self.status.as_u16());
+        put_headers(&mut to, Some(&self.headers));
+        put_headers(&mut to, self.trailers.as_ref());
+        to.put_slice(&self.body);
+        to.into()
+    }
+
+    /// What [`encode`](Self::encode) made; `None` where it cannot be read.
+    pub fn decode(blob: impl Into<Bytes>) -> Option<Self> {
+        let mut from = blob.into();
+        if from.try_get_u8().ok()? != ENCODING {
+            return None;
+        }
+        let status = StatusCode::from_u16(from.try_get_u16().ok()?).ok()?;
+        let headers = get_headers(&mut from)??;
+        let trailers = get_headers(&mut from)?;
+        Some(Self { status, headers, trailers, body: from })
+    }
+}
+
+/// Bodies and header values are the caller's affair, not the log's.
+impl fmt::Debug for StoredResponse {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("StoredResponse")
+            .field("status", &self.status)
+            .field("headers", &self.headers.len())
+            .field("body", &format_args!("{} bytes", self.body.len()))
+            .finish_non_exhaustive()
+    }
+}

@@ -1,0 +1,27 @@
+//! Tower middleware for integrations that don't fail.
+#![cfg_attr(docsrs, feature(doc_cfg))]
+
+pub mod answer;
+pub mod attempt;
+pub mod backoff;
+pub mod body;
+pub mod classify;
+pub mod dedupe;
+#[cfg(any(feature = "idempotency", feature = "queue"))]
+mod encoding;
+pub mod error;
+mod foreign;
+#[cfg(feature = "idempotency")]
+pub mod idempotency;
+pub mod place;
+#[cfg(feature = "queue")]
+pub mod queue;
+pub mod registry;
+pub mod setting;
+pub mod telemetry;
+pub mod time;
+pub mod timeout;
+#[cfg(any(feature = "idempotency", feature = "queue"))]
+mod token;
+
+pub use registry::registry;

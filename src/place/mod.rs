@@ -1,0 +1,17 @@
+//! What each foreign place needs so that the layers work in it with no adapter: one file a place, one feature a file.
+//!
+//! | feature | what it brings |
+//! | --- | --- |
+//! | `reqwest` | the layers over `reqwest::Client`: its own request and response types are classified, repeated and watched |
+//! | `axum` | `axum::body::Body` can be sent again; an extractor for the idempotency claim |
+//! | `tonic` | `tonic::body::Body` can be sent again |
+//!
+//! The features `hyper`, `tonic`, `tower` and `reqwest` also make the errors of these crates known: see
+//! [`classify`](crate::classify).
+
+#[cfg(feature = "axum")]
+mod axum;
+#[cfg(feature = "reqwest")]
+pub mod reqwest;
+#[cfg(feature = "tonic")]
+mod tonic;

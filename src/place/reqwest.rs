@@ -1,0 +1,59 @@
+//! reqwest's own request, response and body.
+
+use crate::{
+    body::{FromReplay, ReplayBody, ReplayError, Watch},
+    classify::{Classify, Http, Recorder, Repeatable, Verdict, awaits_trailers, host_and_port, of_error},
+};
+use http_body_util::BodyExt;
+use reqwest::{Body, Request, Response, ResponseBuilderExt};
+
+impl FromReplay for Body {
+    fn from_replay(body: ReplayBody<Self>) -> Self {
+        Self::wrap(body.map_err(ReplayError::into_box))
+    }
+
+    fn from_whole(data: bytes::Bytes, trailers: Option<http::HeaderMap>) -> Self {
+        match trailers {
+            None => Self::from(data),
+            trailers => Self::from_replay(ReplayBody::whole(data, trailers)),
+        }
+    }
+}
+
+impl<E: 'static> Classify<Request, Response, E> for Http {
+    type Response = Response;
+
+    fn authority<'a>(&self, request: &'a Request) -> Option<&'a str> {
+        Some(host_and_port(request.url().authority())).filter(|authority| !authority.is_empty())
+    }
+
+    fn repeatable(&self, request: &Request) -> Repeatable {
+        self.judge_request(request.method(), request.url().path(), request.headers())
+    }
+
+    fn head(&self, response: &Response, repeatable: Repeatable) -> Verdict {
+        self.judge_head(response.status(), response.headers(), response.extensions(), repeatable)
+    }
+
+    fn error(&self, error: &E) -> Verdict {
+        of_error(error)
+    }
+
+    fn watch(&self, response: Response, head: Verdict, recorder: Recorder) -> Response {
+        let status_in_trailers = awaits_trailers(response.headers());
+        map_body(response, |body| Body::wrap(Watch::new(body, head, status_in_trailers, recorder)))
+    }
+}
+
+/// The same response with another body: URL, version, headers, extensions, length and remote address stay.
+///
+/// It goes through `http::Response` and back; the URL is the one thing that is lost on the way, so it is carried over.
+pub fn map_body(response: Response, f: impl FnOnce(Body) -> Body) -> Response {
+    let url = response.url().clone();
+    let (parts, body) = http::Response::<Body>::from(response).into_parts();
+    // given no part that could be wrong, the builder cannot fail
+    let mut carrier = http::Response::builder().url(url).body(()).unwrap_or_default();
+    let mut mapped = http::Response::from_parts(parts, f(body));
+    mapped.extensions_mut().extend(std::mem::take(carrier.extensions_mut()));
+    mapped.into()
+}

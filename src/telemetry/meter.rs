@@ -1,0 +1,30 @@
+//! The `metrics` facade, or nothing.
+
+use std::sync::Arc;
+
+/// Adds to a counter. `label`: one more label besides `name`.
+#[inline]
+pub(crate) fn count(metric: &'static str, name: &Arc<str>, label: (&'static str, &'static str)) {
+    #[cfg(feature = "metrics")]
+    metrics::counter!(metric, "name" => name.clone(), label.0 => label.1).increment(1);
+    #[cfg(not(feature = "metrics"))]
+    let _ = (metric, name, label);
+}
+
+/// Sets a gauge.
+#[inline]
+pub(crate) fn gauge(metric: &'static str, name: &Arc<str>, label: (&'static str, &'static str), value: f64) {
+    #[cfg(feature = "metrics")]
+    metrics::gauge!(metric, "name" => name.clone(), label.0 => label.1).set(value);
+    #[cfg(not(feature = "metrics"))]
+    let _ = (metric, name, label, value);
+}
+
+/// Adds a value to a histogram.
+#[inline]
+pub(crate) fn observe(metric: &'static str, name: &Arc<str>, value: f64) {
+    #[cfg(feature = "metrics")]
+    metrics::histogram!(metric, "name" => name.clone()).record(value);
+    #[cfg(not(feature = "metrics"))]
+    let _ = (metric, name, value);
+}

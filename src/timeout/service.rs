@@ -1,0 +1,60 @@
+use super::{Limit, ResponseFuture, TimeoutLayer, future::Scope};
+use crate::{
+    answer::{Answer, Fail},
+    attempt::{Attempt, deadline_after},
+};
+use std::{
+    fmt,
+    task::{Context, Poll},
+};
+use tower_service::Service;
+
+/// What [`TimeoutLayer`] makes; see the [module docs](crate::timeout).
+pub struct Timeout<S, M = Fail> {
+    pub(super) inner: S,
+    pub(super) layer: TimeoutLayer<M>,
+}
+
+impl<S, M, Req> Service<Req> for Timeout<S, M>
+where
+    S: Service<Req>,
+    M: Answer<Req, S::Response, S::Error>,
+{
+    type Response = M::Response;
+    type Error = M::Error;
+    type Future = ResponseFuture<S, Req, M>;
+
+    fn poll_ready(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), M::Error>> {
+        self.inner.poll_ready(cx).map_err(M::fail)
+    }
+
+    fn call(&mut self, request: Req) -> Self::Future {
+        let seen = M::see(&request);
+        let outer = Attempt::current().unwrap_or_default();
+        let own = deadline_after(self.layer.after);
+        let (at, limit) = match outer.deadline() {
+            Some(deadline) if deadline <= own => (deadline, Limit::Total),
+            _ => (own, self.layer.limit),
+        };
+        match self.layer.limit {
+            Limit::Total => {
+                let attempt = outer.with_deadline(at);
+                let (call, told) = attempt.scope(|| self.inner.call(request));
+                ResponseFuture::new(call, seen, at, limit, Some(Scope { attempt, told }))
+            }
+            Limit::Attempt => ResponseFuture::new(self.inner.call(request), seen, at, limit, None),
+        }
+    }
+}
+
+impl<S: Clone, M> Clone for Timeout<S, M> {
+    fn clone(&self) -> Self {
+        Self { inner: self.inner.clone(), layer: self.layer }
+    }
+}
+
+impl<S: fmt::Debug, M> fmt::Debug for Timeout<S, M> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Timeout").field("inner", &self.inner).field("layer", &self.layer).finish()
+    }
+}
