@@ -1,0 +1,71 @@
+//! The child process: what is delivered is verified, stored and answered 202; a worker passes it on to the CRM.
+
+use crate::{args::Receive, events::SECRET, seen};
+use axum::Router;
+use std::{num::NonZeroU32, time::Duration};
+use steadfast::{
+    backoff::Exponential,
+    circuit_breaker::{Circuits, CircuitBreakerLayer, Config},
+    error::BoxError,
+    place::reqwest::ToReqwest,
+    queue::{Deliver, Queue, Worker},
+    retry::{RetryLayer, StandardPolicy},
+    stack::ClientStack,
+    store::sqlite::SqliteStore,
+    webhook::{GitHub, VerifyLayer},
+};
+use tokio::{io::AsyncReadExt, net::TcpListener, sync::watch};
+use tower::ServiceBuilder;
+
+/// What the parent waits for.
+pub const READY: &str = "ready";
+
+pub async fn run(options: Receive) -> Result<(), BoxError> {
+    seen::report_to_parent()?;
+    let queue = Queue::new("github", SqliteStore::open(&options.database)?);
+
+    // in: verified, on disk, 202
+    let accept = queue.accept();
+    let accept = if options.dedupe { accept } else { accept.with_dedupe(|_| None) };
+    let hooks = ServiceBuilder::new().layer(VerifyLayer::new(GitHub::new(SECRET.parse()?))).service(accept);
+    let app = Router::new().route_service("/hooks/github", hooks);
+
+    // out: total deadline > retry > circuit > attempt timeout > client
+    let backoff = Exponential::new(Duration::from_millis(20), Duration::from_millis(200))?;
+    let circuit = Config::default()
+        .with_consecutive_failures(NonZeroU32::new(4))
+        .with_open_for(Duration::from_millis(300));
+    let client = ServiceBuilder::new()
+        .layer(
+            ClientStack::new("crm")
+                .with_total(Duration::from_secs(5))
+                .with_attempt(Duration::from_millis(400))
+                .with_retry(RetryLayer::new(StandardPolicy::default().with_backoff(backoff)).with_name("crm"))
+                .with_circuit_breaker(CircuitBreakerLayer::new(Circuits::per_authority("crm", circuit))),
+        )
+        .service(reqwest::Client::new());
+    let worker = Worker::new(queue, Deliver::new(client, ToReqwest::new(options.crm.parse()?)))
+        .with_concurrency(16)
+        .with_lease(Duration::from_secs(1))
+        .with_max_attempts(50)
+        .with_backoff(Exponential::new(Duration::from_millis(50), Duration::from_millis(500))?);
+
+    // one clean shutdown: when the parent closes our standard input, both ends stop and finish what they have
+    let (stop, stopped) = watch::channel(());
+    let stopped = move || {
+        let mut stopped = stopped.clone();
+        async move {
+            let _ = stopped.changed().await;
+        }
+    };
+    tokio::spawn(async move {
+        let _ = tokio::io::stdin().read_to_end(&mut Vec::new()).await;
+        drop(stop);
+    });
+
+    let listener = TcpListener::bind(&options.listen).await?;
+    println!("{READY} {}", listener.local_addr()?);
+    let server = axum::serve(listener, app).with_graceful_shutdown(stopped());
+    let (served, ()) = tokio::join!(server.into_future(), worker.run(stopped()));
+    Ok(served?)
+}
