@@ -15,7 +15,7 @@
 //! let flaky = service_fn(move |_: Request<Full<bytes::Bytes>>| {
 //!     calls += 1;
 //!     let status = if calls < 3 { StatusCode::SERVICE_UNAVAILABLE } else { StatusCode::OK };
-//!     std::future::ready(Response::builder().status(status).body("").map_err(|e| e.to_string()))
+//!     std::future::ready(Response::builder().status(status).body(String::new()).map_err(|e| e.to_string()))
 //! });
 //! let client = ServiceBuilder::new().layer(RetryLayer::default().with_name("payments")).service(flaky);
 //! let response = client.oneshot(Request::get("/").body(Full::default())?).await?;
