@@ -144,13 +144,16 @@ impl Service<Request<Body>> for Script {
 
     fn poll_ready(&mut self, _: &mut Context<'_>) -> Poll<Result<(), BoxError>> {
         self.shared.polled_ready.fetch_add(1, SeqCst);
-        match self.shared.ready.lock().unwrap().pop_front() {
+        let mut ready = self.shared.ready.lock().unwrap();
+        if matches!(ready.front(), Some(Ready::Never)) {
+            return Poll::Pending;
+        }
+        match ready.pop_front() {
             None | Some(Ready::Yes) => {
                 self.ready = true;
                 Poll::Ready(Ok(()))
             }
-            Some(Ready::Never) => Poll::Pending,
-            Some(Ready::Error) => Poll::Ready(Err("not ready".into())),
+            Some(_) => Poll::Ready(Err("not ready".into())),
         }
     }
 

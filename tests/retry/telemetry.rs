@@ -118,6 +118,10 @@ impl<S: tracing::Subscriber> tracing_subscriber::Layer<S> for Lines {
 async fn every_repeat_and_the_end_of_a_failed_call_are_events() {
     let lines = Lines::default();
     let _guard = tracing::subscriber::set_default(tracing_subscriber::registry().with(lines.clone()));
+    // whether a callsite is of interest is kept for all threads, and other tests may have asked first
+    layer().layer(Script::always(503)).oneshot(get()).await.unwrap();
+    tracing::callsite::rebuild_interest_cache();
+    lines.0.lock().unwrap().clear();
     layer().layer(Script::always(503)).oneshot(get()).await.unwrap();
     layer().layer(Script::always(404)).oneshot(get()).await.unwrap();
     let again = |n| {
