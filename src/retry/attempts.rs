@@ -37,6 +37,15 @@ impl Attempts {
         self.stop
     }
 
+    /// Puts it into the response. A layer that made one attempt leaves the word of one that made more.
+    pub(super) fn tell(self, extensions: &mut Extensions) {
+        if self.made > 1 {
+            extensions.insert(self);
+        } else {
+            extensions.get_or_insert(self);
+        }
+    }
+
     /// Whether a response tells more with it than without.
     pub(super) const fn is_worth_telling(self) -> bool {
         self.made > 1 || !matches!(self.stop, Stop::Succeeded | Stop::Final)

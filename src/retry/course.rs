@@ -41,6 +41,11 @@ impl Course {
         }
     }
 
+    /// Whether a layer above repeats the call, counts its success and says what came of it.
+    pub(super) const fn is_nested(&self) -> bool {
+        matches!(self.only, Some(Stop::Nested))
+    }
+
     /// How long to wait for the next attempt, after one that was no success.
     pub(super) fn next_delay(
         &mut self,

@@ -168,13 +168,15 @@ where
             };
             let budget = this.keyed.as_ref().or(this.shared.settings.listed.budgets.one());
             if verdict.outcome() == Outcome::Success {
-                if let Some(budget) = budget {
+                if let Some(budget) = budget
+                    && !this.course.is_nested()
+                {
                     budget.deposit();
                 }
                 break (result, verdict, Stop::Succeeded);
             }
             // All of it while the answer is still ours to give back.
-            match next::<Req, _, _, _>(this.course, this.shared, budget, this.handle, verdict) {
+            match next::<Req, _, _, _>(this.course, this.shared, budget, this.handle, verdict, T::READS) {
                 Err(stop) => break (result, verdict, stop),
                 Ok((delay, next)) => {
                     drop(result); // its connection is free before the wait
@@ -194,9 +196,10 @@ where
         let attempts = Attempts::new(this.course.made(), stop);
         if let Ok(held) = &mut result
             && attempts.is_worth_telling()
+            && !this.course.is_nested()
             && let Some(extensions) = this.settle.extensions_mut(held, |r| strategies.classify.extensions_mut(r))
         {
-            extensions.insert(attempts);
+            attempts.tell(extensions);
         }
         tell::finished(name, verdict, attempts);
         Poll::Ready(result.map(|held| this.settle.release(held)))
@@ -210,6 +213,7 @@ fn next<Req, P: Policy, C, R: Replay<Req>>(
     budget: Option<&Budget>,
     handle: &mut Option<R::Handle>,
     verdict: Verdict,
+    reads: bool,
 ) -> Result<(Duration, Next<Req>), Stop> {
     let strategies = &*shared.strategies;
     let delay = course.next_delay(&strategies.policy, &shared.settings.random, verdict)?;
@@ -221,7 +225,8 @@ fn next<Req, P: Policy, C, R: Replay<Req>>(
     };
     let last = course.made() >= strategies.policy.max_retries();
     let request = strategies.replay.again(kept, last).ok_or(Stop::NotReplayable)?;
-    if last {
+    // one that is read has to be asked whether it is complete, on the last attempt too
+    if last && !reads {
         *handle = None;
     }
     Ok((delay, Next { request, permit }))

@@ -31,6 +31,10 @@ use std::time::Duration;
 /// let boxed: Box<dyn Policy> = Box::new(Connects);
 /// assert_eq!(boxed.max_retries(), 5);
 /// ```
+#[diagnostic::on_unimplemented(
+    message = "`{Self}` does not say whether a call is tried again",
+    note = "use `StandardPolicy`, or implement `retry::Policy`"
+)]
 pub trait Policy: Send + Sync + 'static {
     /// How many attempts may follow the first. Asked before the call (0: the request is not copied at all) and again after
     /// each attempt; once a call has come to this number, nothing is kept for a further one.

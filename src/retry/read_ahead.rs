@@ -13,8 +13,8 @@ use std::task::{Context, Poll, ready};
 ///
 /// With a limit of 0 it waits for the first frame only: enough to see a gRPC answer whose status comes in trailers without a
 /// message before. It delays the head by what it reads, so it is not for server streaming; and an attempt timeout below, which
-/// ends with the head, does not bound it: the total deadline does. Nothing is read while the request still streams, and
-/// nothing on the last attempt.
+/// ends with the head, does not bound it: the total deadline does. Nothing is read while the request still streams,
+/// since the other side may be waiting for the rest of it, and nothing where the request cannot be made again.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct ReadAhead {
     limit: usize,

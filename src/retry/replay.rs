@@ -35,8 +35,7 @@ pub trait Replay<Req>: Send + Sync + 'static {
     fn tee(&self, request: Req, caps: &Caps) -> (Req, Option<Self::Handle>);
 
     /// The request for the next attempt; from then on the one before may have lost its body. Called while the response of
-    /// that one is still held, so that it can be given back on `None`. `last`: no further one will be asked for, and the
-    /// handle is dropped afterwards.
+    /// that one is still held, so that it can be given back on `None`. `last`: no further one will be asked for.
     fn again(&self, handle: &mut Self::Handle, last: bool) -> Option<Req>;
 
     /// Whether the whole request went out. Until then the other side may be waiting for the rest of it, so nobody may wait

@@ -48,19 +48,22 @@ where
             Some(Stop::Nested)
         } else if strategies.replay.forbids(&request) {
             Some(Stop::Forbidden)
+        } else if strategies.policy.max_retries() == 0 {
+            Some(Stop::Exhausted)
         } else {
             None
         };
         let repeatable = strategies.classify.repeatable(&request);
         let budgets = &settings.listed.budgets;
         let keyed = if budgets.is_keyed() { budgets.of(strategies.classify.authority(&request)) } else { None };
-        let (request, handle) = if only.is_some() || strategies.policy.max_retries() == 0 {
-            (request, None)
-        } else {
-            strategies.replay.tee(request, &settings.caps)
+        let (request, handle) =
+            if only.is_some() { (request, None) } else { strategies.replay.tee(request, &settings.caps) };
+        // Below a retry layer its number stays: that is how the next one down knows. And a layer that is switched off
+        // switches none off below it.
+        let attempt = match only {
+            Some(Stop::Nested | Stop::Exhausted) => outer,
+            _ => outer.with_number(1),
         };
-        // below a retry layer its number stays: that is how the next one down knows
-        let attempt = if only == Some(Stop::Nested) { outer } else { outer.with_number(1) };
         Attempt::tell(attempt.number());
         let (call, again) = match handle {
             // the instance that was made ready is the one that is called, now and for every repeat; a clone is not ready

@@ -1,10 +1,12 @@
 //! What the other side says about when to come again.
 
 use crate::script::{Script, get, request, status, with_header};
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 use steadfast::{
     backoff::{Exponential, Jitter},
-    retry::{Attempts, RetryLayer, StandardPolicy, Stop},
+    classify::Http,
+    retry::{Attempts, HttpReplay, RetryLayer, StandardPolicy, Stop},
+    time::Clock,
 };
 use tokio::time::Instant;
 use tower::{Layer, ServiceExt};
@@ -61,6 +63,26 @@ async fn a_date_is_read_against_the_date_of_the_answer() {
     let script = Script::new([crate::script::Step::Status(503, headers), status(200)]);
     let (_, times) = run(script, steady(SECOND)).await;
     assert_eq!(times[1], 4 * SECOND);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_wall_clock_that_jumps_changes_no_wait() {
+    /// A year further every time it is read.
+    #[derive(Debug, Default)]
+    struct Jumping(std::sync::atomic::AtomicU64);
+    impl Clock for Jumping {
+        fn now(&self) -> SystemTime {
+            let years = self.0.fetch_add(1, std::sync::atomic::Ordering::Relaxed);
+            SystemTime::UNIX_EPOCH + Duration::from_secs(years * 365 * 24 * 3600)
+        }
+    }
+    let date = "Thu, 01 Jan 1970 00:00:05 GMT";
+    let script = Script::new([status(503), with_header(503, "retry-after", date), status(200)]);
+    let (watch, start) = (script.watch(), Instant::now());
+    let layer = RetryLayer::with(steady(SECOND), Http::new().with_clock(Jumping::default()), HttpReplay);
+    layer.layer(script).oneshot(get()).await.unwrap();
+    // read once, for the date
+    assert_eq!(watch.times(start), [Duration::ZERO, SECOND, 7 * SECOND]);
 }
 
 #[tokio::test(start_paused = true)]

@@ -11,7 +11,8 @@ use std::{
 };
 use steadfast::{
     attempt::Attempt,
-    retry::{Attempts, NoRetry, RetryLayer, StandardPolicy},
+    retry::{Allowance, Attempts, Budget, NoRetry, RetryLayer, StandardPolicy},
+    setting::Ratio,
     timeout::TimeoutLayer,
 };
 use tower::{ServiceBuilder, ServiceExt};
@@ -35,6 +36,26 @@ async fn an_inner_layer_leaves_the_number_of_the_outer_one_alone() {
     let client = ServiceBuilder::new().layer(RetryLayer::default()).layer(RetryLayer::default()).service(script);
     client.oneshot(get()).await.unwrap();
     assert_eq!(watch.seen(|seen| seen.attempt.map(Attempt::number)), [Some(1), Some(2), Some(3)]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_layer_without_retries_does_not_keep_one_below_from_repeating() {
+    let off = RetryLayer::new(StandardPolicy::new().with_max_retries(0));
+    let script = Script::always(503);
+    let watch = script.watch();
+    let client = ServiceBuilder::new().layer(off).layer(RetryLayer::default()).service(script);
+    let response = client.oneshot(get()).await.unwrap();
+    assert_eq!(watch.calls(), 3);
+    assert_eq!(Attempts::of(response.extensions()).unwrap().made(), 3);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_success_pays_once_into_a_budget_that_both_layers_share() {
+    let budget = Budget::new(Allowance::new().with_start(0).with_ratio(Ratio::ALL).without_trickle());
+    let layer = RetryLayer::default().with_budget(budget.clone());
+    let script = Script::new([status(200)]);
+    ServiceBuilder::new().layer(layer.clone()).layer(layer).service(script).oneshot(get()).await.unwrap();
+    assert_eq!(budget.left(), 1);
 }
 
 #[tokio::test(start_paused = true)]

@@ -129,6 +129,19 @@ async fn a_grpc_status_in_trailers_is_seen_only_when_read_ahead_and_before_a_mes
 }
 
 #[tokio::test(start_paused = true)]
+async fn the_last_attempt_is_judged_by_its_trailers_too() {
+    let (calls, service) = answers(true, vec![|| vec![trailers("grpc-status", 14)]]);
+    let budget =
+        Budget::new(Allowance::new().with_start(2).with_ratio(steadfast::setting::Ratio::ALL).without_trickle());
+    let layer = RetryLayer::default().with_budget(budget.clone()).read_ahead(0);
+    let response = layer.layer(service).oneshot(get()).await.unwrap();
+    let attempts = Attempts::of(response.extensions()).unwrap();
+    assert_eq!((attempts.made(), attempts.stop(), calls.load(SeqCst)), (3, Stop::Exhausted, 3));
+    // a failure pays nothing in
+    assert_eq!(budget.left(), 0);
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_grpc_status_in_the_head_is_seen_without_reading() {
     let calls = Arc::new(AtomicUsize::new(0));
     let counted = calls.clone();
