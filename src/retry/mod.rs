@@ -113,7 +113,7 @@
 //! | [`steadfast_retry_delay_seconds`](crate::telemetry::names::RETRY_DELAY) | | waits |
 //! | [`steadfast_retry_attempts`](crate::telemetry::names::RETRY_ATTEMPTS) | | attempts a call took |
 //!
-//! In the [registry](crate::registry) a layer is of the kind `retry`, with `budget_left`: whole retries, of the poorest
+//! In the [registry](mod@crate::registry) a layer is of the kind `retry`, with `budget_left`: whole retries, of the poorest
 //! budget where there are several.
 
 mod account;

@@ -13,6 +13,7 @@ use std::{
     convert::Infallible,
     io,
     sync::{Arc, Mutex},
+    time::Duration,
 };
 use steadfast::{
     body::{Caps, FromReplay, LetGo, ReplayError, tee},
@@ -244,7 +245,7 @@ async fn a_long_upload_that_is_answered_early_goes_on_where_it_is() {
     let call = tokio::spawn(service.ready().await.unwrap().call(Request::put("/").body(Body::new(body)).unwrap()));
     let sending = tokio::spawn(async move {
         // the rest is far over the cap: it is the last attempt's to take, or nobody's
-        tokio::time::sleep(std::time::Duration::from_secs(1)).await;
+        tokio::time::sleep(Duration::from_secs(1)).await;
         for _ in 0..LEFT / 1024 {
             feed.send(Ok(http_body::Frame::data(Bytes::from(vec![b'x'; 1024])))).await.unwrap();
         }
@@ -312,7 +313,7 @@ async fn a_reqwest_request_is_made_again_with_all_that_it_has() {
     let client = reqwest::Client::new();
     let build = |body: reqwest::Body| {
         let request = client.put("http://example.com/a?b=c").header("x-h", "v").body(body);
-        request.timeout(std::time::Duration::from_secs(7)).build().unwrap()
+        request.timeout(Duration::from_secs(7)).build().unwrap()
     };
     let (feed, body) = stream();
     feed.send(data("abc")).await.unwrap();
@@ -326,7 +327,10 @@ async fn a_reqwest_request_is_made_again_with_all_that_it_has() {
             assert!(Replay::<reqwest::Request>::is_complete(&HttpReplay, &handle));
             sent = HttpReplay.again(&mut handle, last).unwrap();
             assert_eq!((sent.method().as_str(), sent.url().as_str()), ("PUT", "http://example.com/a?b=c"));
-            assert_eq!((&sent.headers()["x-h"], sent.timeout().map(|t| t.as_secs())), (&"v".parse().unwrap(), Some(7)));
+            assert_eq!(
+                (&sent.headers()["x-h"], sent.timeout().map(Duration::as_secs)),
+                (&"v".parse().unwrap(), Some(7))
+            );
         }
         assert_eq!(text(sent.body_mut().take().unwrap()).await, "abc");
     }

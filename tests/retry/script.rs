@@ -200,7 +200,7 @@ pub fn status(status: u16) -> Step {
     Step::Status(status, Vec::new())
 }
 
-pub fn with_header(status: u16, name: &'static str, value: impl ToString) -> Step {
+pub fn with_header(status: u16, name: &'static str, value: impl std::fmt::Display) -> Step {
     Step::Status(status, vec![(name, value.to_string())])
 }
 
