@@ -17,6 +17,8 @@ pub mod place;
 #[cfg(feature = "queue")]
 pub mod queue;
 pub mod registry;
+#[cfg(feature = "retry")]
+pub mod retry;
 pub mod setting;
 pub mod telemetry;
 pub mod time;

@@ -273,7 +273,7 @@ impl<B: Body<Data = Bytes> + Unpin> Body for ReplayBody<B> {
 }
 
 /// An exact hint stays exact: a `Content-Length` must not become a chunked body on a repeat.
-fn add(ahead: u64, rest: &SizeHint) -> SizeHint {
+pub(super) fn add(ahead: u64, rest: &SizeHint) -> SizeHint {
     let mut hint = SizeHint::new();
     if let Some(upper) = rest.upper().and_then(|n| n.checked_add(ahead)) {
         hint.set_upper(upper);

@@ -78,6 +78,12 @@ pub trait Classify<Req, Res, E>: Send + Sync + 'static {
     /// What the error says.
     fn error(&self, error: &E) -> Verdict;
 
+    /// The response's extensions, where it has some: there a layer says what it did. `None`: it has none.
+    fn extensions_mut<'a>(&self, response: &'a mut Res) -> Option<&'a mut http::Extensions> {
+        let _ = response;
+        None
+    }
+
     /// The response, with `recorder` told at its end: end of body, trailers, error, or drop. `head`: what
     /// [`head`](Self::head) said of it.
     fn watch(&self, response: Res, head: Verdict, recorder: Recorder) -> Self::Response;

@@ -119,6 +119,10 @@ impl<A, B: Body, E: 'static> Classify<Request<A>, Response<B>, E> for Http {
         of_error(error)
     }
 
+    fn extensions_mut<'a>(&self, response: &'a mut Response<B>) -> Option<&'a mut Extensions> {
+        Some(response.extensions_mut())
+    }
+
     fn watch(&self, response: Response<B>, head: Verdict, recorder: Recorder) -> Self::Response {
         let status_in_trailers = awaits_trailers(response.headers());
         response.map(|body| Watch::new(body, head, status_in_trailers, recorder))

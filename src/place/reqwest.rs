@@ -1,5 +1,10 @@
 //! reqwest's own request, response and body.
 
+#[cfg(feature = "retry")]
+mod retry;
+#[cfg(feature = "retry")]
+pub use retry::ReqwestHandle;
+
 use crate::{
     body::{FromReplay, ReplayBody, ReplayError, Watch},
     classify::{Classify, Http, Recorder, Repeatable, Verdict, awaits_trailers, host_and_port, of_error},
@@ -37,6 +42,10 @@ impl<E: 'static> Classify<Request, Response, E> for Http {
 
     fn error(&self, error: &E) -> Verdict {
         of_error(error)
+    }
+
+    fn extensions_mut<'a>(&self, response: &'a mut Response) -> Option<&'a mut http::Extensions> {
+        Some(response.extensions_mut())
     }
 
     fn watch(&self, response: Response, head: Verdict, recorder: Recorder) -> Response {

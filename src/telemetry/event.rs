@@ -1,8 +1,8 @@
 /// `event!(WARN, "what happened", field = value, ..)`: a tracing event, or nothing without the feature.
 macro_rules! event {
-    ($level:ident, $message:literal $(, $field:ident = $value:expr)* $(,)?) => {{
+    ($level:ident, $message:literal $(, $($field:ident).+ = $value:expr)* $(,)?) => {{
         #[cfg(feature = "tracing")]
-        tracing::event!(target: "steadfast", tracing::Level::$level, $($field = $value,)* $message);
+        tracing::event!(target: "steadfast", tracing::Level::$level, $($($field).+ = $value,)* $message);
         #[cfg(not(feature = "tracing"))]
         { $(let _ = &$value;)* }
     }};

@@ -1,0 +1,253 @@
+use super::{
+    Attempts, Budget, Permit, Policy, Replay, Settle, Stop, budget::TIMEOUT_COST, course::Course, shared::Shared, tell,
+};
+use crate::{
+    attempt::Attempt,
+    classify::{Classify, Failure, Outcome, Verdict},
+};
+use pin_project_lite::pin_project;
+use std::{
+    fmt,
+    pin::Pin,
+    sync::Arc,
+    task::{Context, Poll, ready},
+    time::Duration,
+};
+use tokio::time::{Sleep, sleep};
+use tower_service::Service;
+
+pin_project! {
+    /// The outcome of the last attempt.
+    ///
+    /// Dropping it ends the call wherever it is: no attempt follows, and what was taken out of the budget for one that did
+    /// not start goes back.
+    // `S` and `Req` instead of `S::Future`: `Service<Req>` and `Replay<Req>` have to be named, which a bare future type does not.
+    pub struct ResponseFuture<S, Req, P, C, R, T>
+    where
+        S: Service<Req>,
+        R: Replay<Req>,
+        T: Settle<S::Response>,
+    {
+        #[pin]
+        state: State<S::Future, Req, T::Held>,
+        // `None`: no repeat was ever possible
+        inner: Option<S>,
+        // `None`: no further attempt is possible, and nothing is kept for one
+        handle: Option<R::Handle>,
+        shared: Arc<Shared<P, C, R>>,
+        keyed: Option<Budget>,
+        settle: T,
+        course: Course,
+        finished: bool,
+    }
+
+    impl<S, Req, P, C, R, T> PinnedDrop for ResponseFuture<S, Req, P, C, R, T>
+    where
+        S: Service<Req>,
+        R: Replay<Req>,
+        T: Settle<S::Response>,
+    {
+        fn drop(this: Pin<&mut Self>) {
+            if !this.finished {
+                tell::cancelled(&this.shared.settings.listed.name);
+            }
+        }
+    }
+}
+
+pin_project! {
+    // The permit lies in the states that wait, so that a drop there gives it back.
+    #[project = StateProj]
+    enum State<F, Req, H> {
+        Calling { #[pin] call: F },
+        Settling { held: Option<H>, head: Verdict },
+        Sleeping { #[pin] sleep: Sleep, next: Option<Next<Req>> },
+        Readying { next: Option<Next<Req>> },
+    }
+}
+
+struct Next<Req> {
+    request: Req,
+    permit: Option<Permit>,
+}
+
+/// What a repeat needs besides the request: the service that was made ready, and what was kept.
+pub(super) struct Again<S, H> {
+    pub(super) inner: S,
+    pub(super) handle: H,
+}
+
+impl<S, Req, P, C, R, T> ResponseFuture<S, Req, P, C, R, T>
+where
+    S: Service<Req>,
+    R: Replay<Req>,
+    T: Settle<S::Response>,
+{
+    pub(super) fn new(
+        call: S::Future,
+        again: Option<Again<S, R::Handle>>,
+        shared: Arc<Shared<P, C, R>>,
+        keyed: Option<Budget>,
+        settle: T,
+        course: Course,
+    ) -> Self {
+        let (inner, handle) = again.map(|again| (again.inner, again.handle)).unzip();
+        Self { state: State::Calling { call }, inner, handle, shared, keyed, settle, course, finished: false }
+    }
+}
+
+impl<S, Req, P, C, R, T> Future for ResponseFuture<S, Req, P, C, R, T>
+where
+    S: Service<Req>,
+    P: Policy,
+    C: Classify<Req, S::Response, S::Error>,
+    R: Replay<Req>,
+    T: Settle<S::Response>,
+{
+    type Output = Result<T::Response, S::Error>;
+
+    fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
+        let mut this = self.project();
+        let strategies = &*this.shared.strategies;
+        let name = &this.shared.settings.listed.name;
+        let (mut result, verdict, stop) = loop {
+            let (result, verdict) = match this.state.as_mut().project() {
+                StateProj::Calling { call } => {
+                    let (polled, _) = this.course.attempt.scope(|| call.poll(cx));
+                    match ready!(polled) {
+                        Err(error) => {
+                            let verdict = strategies.classify.error(&error);
+                            (Err(error), verdict)
+                        }
+                        Ok(response) => {
+                            let head = strategies.classify.head(&response, this.course.repeatable());
+                            let held = this.settle.hold(response);
+                            // While the request still streams, the other side may be waiting for us: then the head decides.
+                            let read = T::READS
+                                && head.outcome() == Outcome::Success
+                                && this.handle.as_ref().is_some_and(|handle| strategies.replay.is_complete(handle));
+                            if read {
+                                this.state.set(State::Settling { held: Some(held), head });
+                                continue;
+                            }
+                            (Ok(held), head)
+                        }
+                    }
+                }
+                StateProj::Settling { held, head } => {
+                    let Some(reading) = held.as_mut() else { return Poll::Pending };
+                    let seen = ready!(this.settle.poll_settle(reading, cx));
+                    let verdict = seen.unwrap_or(*head);
+                    let Some(held) = held.take() else { return Poll::Pending };
+                    (Ok(held), verdict)
+                }
+                StateProj::Sleeping { sleep, next } => {
+                    ready!(sleep.poll(cx));
+                    let next = next.take();
+                    this.state.set(State::Readying { next });
+                    continue;
+                }
+                StateProj::Readying { next } => {
+                    let Some(inner) = this.inner.as_mut() else { return Poll::Pending };
+                    if let Err(error) = ready!(inner.poll_ready(cx)) {
+                        // the answer before is gone: its connection was given back before the wait
+                        let verdict = strategies.classify.error(&error);
+                        break (Err(error), verdict, Stop::Final);
+                    }
+                    let Some(Next { mut request, permit }) = next.take() else { return Poll::Pending };
+                    if let Some(permit) = permit {
+                        permit.spend();
+                    }
+                    let attempt = this.course.attempt;
+                    strategies.replay.mark(&mut request, attempt);
+                    Attempt::tell(attempt.number());
+                    let (call, _) = attempt.scope(|| inner.call(request));
+                    this.state.set(State::Calling { call });
+                    continue;
+                }
+            };
+            let budget = this.keyed.as_ref().or(this.shared.settings.listed.budgets.one());
+            if verdict.outcome() == Outcome::Success {
+                if let Some(budget) = budget
+                    && !this.course.is_nested()
+                {
+                    budget.deposit();
+                }
+                break (result, verdict, Stop::Succeeded);
+            }
+            // All of it while the answer is still ours to give back.
+            match next::<Req, _, _, _>(this.course, this.shared, budget, this.handle, verdict, T::READS) {
+                Err(stop) => break (result, verdict, stop),
+                Ok((delay, next)) => {
+                    drop(result); // its connection is free before the wait
+                    tell::again(name, verdict, delay, this.course.made());
+                    this.course.go_on(verdict, delay);
+                    let next = Some(next);
+                    this.state.set(match delay {
+                        Duration::ZERO => State::Readying { next },
+                        _ => State::Sleeping { sleep: sleep(delay), next },
+                    });
+                }
+            }
+        };
+        // what was kept is freed now, and not when the caller drops the future
+        *this.handle = None;
+        *this.finished = true;
+        let attempts = Attempts::new(this.course.made(), stop);
+        if let Ok(held) = &mut result
+            && attempts.is_worth_telling()
+            && !this.course.is_nested()
+            && let Some(extensions) = this.settle.extensions_mut(held, |r| strategies.classify.extensions_mut(r))
+        {
+            attempts.tell(extensions);
+        }
+        tell::finished(name, verdict, attempts);
+        Poll::Ready(result.map(|held| this.settle.release(held)))
+    }
+}
+
+/// The next attempt and the wait before it, or why there is none. The permit goes back if the request cannot be made.
+fn next<Req, P: Policy, C, R: Replay<Req>>(
+    course: &mut Course,
+    shared: &Shared<P, C, R>,
+    budget: Option<&Budget>,
+    handle: &mut Option<R::Handle>,
+    verdict: Verdict,
+    reads: bool,
+) -> Result<(Duration, Next<Req>), Stop> {
+    let strategies = &*shared.strategies;
+    let delay = course.next_delay(&strategies.policy, &shared.settings.random, verdict)?;
+    let kept = handle.as_mut().ok_or(Stop::NotReplayable)?;
+    let cost = if verdict.outcome() == Outcome::Failure(Failure::Timeout) { TIMEOUT_COST } else { 1 };
+    let permit = match budget {
+        Some(budget) => Some(budget.withdraw(cost).ok_or(Stop::Budget)?),
+        None => None,
+    };
+    let last = course.made() >= strategies.policy.max_retries();
+    let request = strategies.replay.again(kept, last).ok_or(Stop::NotReplayable)?;
+    // one that is read has to be asked whether it is complete, on the last attempt too
+    if last && !reads {
+        *handle = None;
+    }
+    Ok((delay, Next { request, permit }))
+}
+
+impl<S, Req, P, C, R, T> fmt::Debug for ResponseFuture<S, Req, P, C, R, T>
+where
+    S: Service<Req>,
+    R: Replay<Req>,
+    T: Settle<S::Response>,
+{
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let state = match &self.state {
+            State::Calling { .. } => "calling",
+            State::Settling { .. } => "settling",
+            State::Sleeping { .. } => "sleeping",
+            State::Readying { .. } => "readying",
+        };
+        f.debug_struct("retry::ResponseFuture")
+            .field("state", &state)
+            .field("course", &self.course)
+            .finish_non_exhaustive()
+    }
+}

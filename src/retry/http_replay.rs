@@ -1,0 +1,96 @@
+use super::{NoRetry, Replay};
+use crate::{
+    attempt::Attempt,
+    body::{Caps, FromReplay, ReplayHandle, tee},
+    classify::is_grpc,
+};
+use bytes::Bytes;
+use http::{HeaderName, HeaderValue, Request, request::Parts};
+
+/// gRPC proposal A6: the attempts before this one.
+const PREVIOUS_ATTEMPTS: HeaderName = HeaderName::from_static("grpc-previous-rpc-attempts");
+
+/// Repeats `http::Request<B>` with a `B:` [`FromReplay`] and, with the feature `reqwest`, reqwest's own request.
+///
+/// The head is cloned. A body that is in memory is cloned by reference; of one that streams, what passes is kept up to the
+/// [`Caps`].
+#[derive(Debug, Clone, Copy, Default)]
+pub struct HttpReplay;
+
+/// A head and a body to be sent again.
+#[derive(Debug)]
+pub struct HttpHandle<B> {
+    head: Option<Parts>,
+    body: BodyCopy<B>,
+}
+
+/// A body to be sent again.
+#[derive(Debug)]
+pub(crate) enum BodyCopy<B> {
+    Empty,
+    /// `None` once the last one was made.
+    Whole(Option<B>),
+    Kept(ReplayHandle<B>),
+}
+
+impl<B: FromReplay> BodyCopy<B> {
+    pub(crate) fn tee(body: B, caps: &Caps) -> (B, Self) {
+        if body.is_end_stream() {
+            return (body, Self::Empty);
+        }
+        if let Some(copy) = body.try_clone() {
+            return (body, Self::Whole(Some(copy)));
+        }
+        let (live, handle) = tee(body, caps, B::can_abort());
+        (B::from_replay(live), Self::Kept(handle))
+    }
+
+    pub(crate) fn again(&mut self, last: bool) -> Option<B> {
+        match self {
+            Self::Empty => Some(B::from_whole(Bytes::new(), None)),
+            Self::Whole(copy) if last => copy.take(),
+            Self::Whole(copy) => copy.as_ref()?.try_clone(),
+            Self::Kept(handle) => handle.again().map(B::from_replay),
+        }
+    }
+
+    pub(crate) fn is_complete(&self) -> bool {
+        match self {
+            Self::Empty | Self::Whole(_) => true,
+            Self::Kept(handle) => handle.is_complete(),
+        }
+    }
+}
+
+impl<B: FromReplay> Replay<Request<B>> for HttpReplay {
+    type Handle = HttpHandle<B>;
+
+    fn tee(&self, request: Request<B>, caps: &Caps) -> (Request<B>, Option<HttpHandle<B>>) {
+        let (head, body) = request.into_parts();
+        let (live, body) = BodyCopy::tee(body, caps);
+        let handle = HttpHandle { head: Some(head.clone()), body };
+        (Request::from_parts(head, live), Some(handle))
+    }
+
+    fn again(&self, handle: &mut HttpHandle<B>, last: bool) -> Option<Request<B>> {
+        let body = handle.body.again(last)?;
+        let head = if last { handle.head.take() } else { handle.head.clone() };
+        Some(Request::from_parts(head?, body))
+    }
+
+    fn is_complete(&self, handle: &HttpHandle<B>) -> bool {
+        handle.body.is_complete()
+    }
+
+    fn mark(&self, request: &mut Request<B>, attempt: Attempt) {
+        request.extensions_mut().insert(attempt);
+        if is_grpc(request.headers()) {
+            let before = HeaderValue::from(attempt.number().saturating_sub(1));
+            request.headers_mut().insert(PREVIOUS_ATTEMPTS, before);
+        }
+    }
+
+    fn forbids(&self, request: &Request<B>) -> bool {
+        request.extensions().get::<NoRetry>().is_some()
+    }
+}

@@ -1,0 +1,157 @@
+//! Repeats what is safe to repeat, when it makes sense, and not more often than the other side can bear.
+//!
+//! You want it around every client that crosses a network. You do not want it where another tier repeats already (a queue's
+//! worker, a gateway): attempts multiply. Below another retry layer of this crate it makes one attempt and leaves the rest to
+//! that one.
+//!
+//! ```
+//! use http::{Request, Response, StatusCode};
+//! use http_body_util::Full;
+//! use steadfast::retry::{Attempts, RetryLayer, Stop};
+//! use tower::{ServiceBuilder, ServiceExt, service_fn};
+//!
+//! # #[tokio::main(flavor = "current_thread")] async fn main() -> Result<(), Box<dyn std::error::Error>> {
+//! let mut calls = 0;
+//! let flaky = service_fn(move |_: Request<Full<bytes::Bytes>>| {
+//!     calls += 1;
+//!     let status = if calls < 3 { StatusCode::SERVICE_UNAVAILABLE } else { StatusCode::OK };
+//!     std::future::ready(Response::builder().status(status).body(String::new()).map_err(|e| e.to_string()))
+//! });
+//! let client = ServiceBuilder::new().layer(RetryLayer::default().with_name("payments")).service(flaky);
+//! let response = client.oneshot(Request::get("/").body(Full::default())?).await?;
+//! assert_eq!(response.status(), StatusCode::OK);
+//! let attempts = Attempts::of(response.extensions()).ok_or("at once")?;
+//! assert_eq!((attempts.made(), attempts.stop()), (3, Stop::Succeeded));
+//! # Ok(()) }
+//! ```
+//!
+//! What most users change is how often and how long, here for any `Clone` request and an error type of their own:
+//!
+//! ```
+//! use std::time::Duration;
+//! use steadfast::{backoff::Exponential, retry::{RetryLayer, StandardPolicy}};
+//! use tower::{Layer, ServiceExt, service_fn};
+//!
+//! # #[tokio::main(flavor = "current_thread")] async fn main() -> Result<(), Box<dyn std::error::Error>> {
+//! let backoff = Exponential::new(Duration::from_millis(1), Duration::from_millis(5))?;
+//! let policy = StandardPolicy::new().with_max_retries(4).with_backoff(backoff).with_faults();
+//! let mut calls = 0;
+//! let inner = service_fn(move |n: u32| {
+//!     calls += 1;
+//!     std::future::ready(if calls < 5 { Err("not yet") } else { Ok(n) })
+//! });
+//! assert_eq!(RetryLayer::by_result(policy).layer(inner).oneshot(7).await, Ok(7));
+//! # Ok(()) }
+//! ```
+//!
+//! # States of a call
+//!
+//! ```text
+//! Calling ──► (Settling) ──► decide ──► response dropped ──► Sleeping ──► Readying ──┐
+//!    ▲                         └──► the last outcome, as it came                     │
+//!    └───────────────────────────── permit spent ◄──────────────────────────────────┘
+//! ```
+//!
+//! *Settling* is there only with [`RetryLayer::read_ahead`]. To *decide* is to ask the [`Policy`], then the deadline, then the
+//! [`Budget`], then the [`Replay`], all while the response is still held: where one of them says no, it goes to the caller.
+//!
+//! # What is repeated
+//!
+//! The table of outcomes is that of [`classify`](crate::classify). Besides:
+//!
+//! * A request that is not repeatable is sent again once if it was never sent, and after a refusal of this side.
+//! * A hint (`Retry-After` and its like) is a floor, on top of which the backoff comes. One that is longer than its cap, or a
+//!   wait that reaches the deadline, ends the call at once, with the answer that is there.
+//! * gRPC pushback is the delay itself, and can forbid the repeat. A repeated gRPC request carries
+//!   `grpc-previous-rpc-attempts`.
+//! * A request that says [`NoRetry`], or cannot be made again, is sent once, untouched.
+//!
+//! # Defaults
+//!
+//! | setting | default | why |
+//! | --- | --- | --- |
+//! | retries | 2 | three attempts get through a restart; more only add load |
+//! | backoff | 100 ms doubling to 20 s, full jitter, floor 25 ms | [`Exponential::default`](crate::backoff::Exponential) |
+//! | longest hint | 60 s | who has to wait longer should know |
+//! | longest refusal | 5 s | well below the deadline of a call |
+//! | faults (500, unknown errors) | not repeated | the same request mostly fails again |
+//! | budget | 20 % of successes, 10 to start with, at most 100, one in 2 s besides; a repeat after a timeout costs 2 | see [`Budget`] |
+//! | kept of a request body | 64 KiB a request, 64 MiB a process | [`Caps`](crate::body::Caps) |
+//! | read ahead | nothing | it delays the head |
+//! | least time left after a wait | 10 ms | an attempt that cannot end is only load |
+//!
+//! # Errors
+//!
+//! None of its own. What comes out is the last real outcome: the answer of the last attempt, its error, or the error of a
+//! service that was not ready again.
+//!
+//! # Guarantees
+//!
+//! Clones of the layer, and all services that it makes, share the budget and one stream of chance. `poll_ready` is the inner
+//! service's; the instance that was made ready is the one that is called, and it is made ready again before every repeat,
+//! after the wait, so that nothing is held while it waits. The inner service is cloned only where a repeat is possible. The
+//! response of an attempt is dropped before the wait. A drop ends the call in every state; a permit that was not spent goes
+//! back. A call that succeeds at once takes no lock (with one budget), reads no clock and allocates only what [`Replay`] keeps.
+//!
+//! [`Attempt`](crate::attempt::Attempt) has the number of the attempt for every layer below. A repeated `http::Request` has it
+//! in its extensions too; the first attempt has not, since that would cost allocations that most calls do not need.
+//!
+//! # Unlike `tower::retry`
+//!
+//! It knows hints, deadlines and the last attempt; its jitter differs from call to call; its budget is exact and is funded by
+//! successes; a body that streams can be sent again; a discarded response is never held during a wait.
+//!
+//! # Seen from outside
+//!
+//! | event or metric | level or labels | |
+//! | --- | --- | --- |
+//! | `trying again` | INFO: `name`, `reason`, `delay_ms`, `http.request.resend_count` | before each repeat |
+//! | `gave up` | WARN: `name`, `reason`, `outcome`, `http.request.resend_count` | a failure after repeats, or one that could not be repeated |
+//! | [`steadfast_retry_calls_total`](crate::telemetry::names::RETRY_CALLS) | `result`: an outcome, or `cancelled` | ends of calls |
+//! | [`steadfast_retry_retries_total`](crate::telemetry::names::RETRY_RETRIES) | `reason`: an outcome | attempts after the first |
+//! | [`steadfast_retry_given_up_total`](crate::telemetry::names::RETRY_GIVEN_UP) | `reason`: a [`Stop`] | failures that came out |
+//! | [`steadfast_retry_delay_seconds`](crate::telemetry::names::RETRY_DELAY) | | waits |
+//! | [`steadfast_retry_attempts`](crate::telemetry::names::RETRY_ATTEMPTS) | | attempts a call took |
+//!
+//! In the [registry](mod@crate::registry) a layer is of the kind `retry`, with `budget_left`: whole retries, of the poorest
+//! budget where there are several.
+
+mod account;
+mod allowance;
+mod attempts;
+mod budget;
+mod budgets;
+mod clone_request;
+mod course;
+mod future;
+mod http_replay;
+mod layer;
+mod no_retry;
+mod policy;
+mod read_ahead;
+mod replay;
+mod service;
+mod settle;
+mod shared;
+mod standard;
+mod stop;
+mod tell;
+
+pub use allowance::Allowance;
+pub use attempts::Attempts;
+pub use budget::{Budget, Permit};
+pub use budgets::Budgets;
+pub use clone_request::CloneRequest;
+pub use future::ResponseFuture;
+#[cfg(feature = "reqwest")]
+pub(crate) use http_replay::BodyCopy;
+pub use http_replay::{HttpHandle, HttpReplay};
+pub use layer::RetryLayer;
+pub use no_retry::NoRetry;
+pub use policy::{Decision, Finished, Policy};
+pub use read_ahead::ReadAhead;
+pub use replay::Replay;
+pub use service::Retry;
+pub use settle::{HeadOnly, Settle};
+pub use standard::StandardPolicy;
+pub use stop::Stop;

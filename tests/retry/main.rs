@@ -1,0 +1,20 @@
+//! What the retry layer does, through the public API only.
+#![cfg(feature = "full")]
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, missing_docs, reason = "a test may panic")]
+#![allow(unreachable_pub, reason = "modules of one binary")]
+
+mod bodies;
+mod budget;
+mod course;
+mod deadlines;
+mod delays;
+mod hints;
+mod nesting;
+mod places;
+mod readiness;
+mod reading;
+mod safety;
+mod script;
+mod server;
+mod statics;
+mod telemetry;
