@@ -9,4 +9,13 @@
 ))]
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, missing_docs, reason = "tests fail by panicking")]
 
+mod bodies;
+mod circuits;
+mod layer;
+mod machine;
+mod model;
+mod places;
 mod scenarios;
+mod settings;
+mod support;
+mod telemetry;
