@@ -179,8 +179,8 @@ impl Circuit {
         }
     }
 
-    pub(super) fn recorder(&self) -> Arc<dyn Record> {
-        self.0.clone()
+    pub(super) fn into_recorder(self) -> Arc<dyn Record> {
+        self.0
     }
 
     /// Whether it must be kept: somebody holds it, a call is on its way, or it knows what a new one would not. What happened
@@ -218,7 +218,11 @@ impl Shared {
         let (out, changed) = {
             let mut machine = self.lock();
             let out = work(&mut machine, now);
-            self.gate.store(open_gate(&machine), Ordering::Release);
+            // most calls leave it as it was, and all others read it
+            let gate = open_gate(&machine);
+            if self.gate.load(Ordering::Relaxed) != gate {
+                self.gate.store(gate, Ordering::Release);
+            }
             (out, machine.has_changes())
         };
         if changed {

@@ -42,7 +42,7 @@ where
             Err(refused) => ResponseFuture::refused(M::answer(&M::see(&request), Cause::Refused(refused))),
             Ok(ticket) => {
                 // made before the call: a panic in it is a failure
-                let recorder = Recorder::new(circuit.recorder(), ticket);
+                let recorder = Recorder::new(circuit.into_recorder(), ticket);
                 let repeatable = classify.repeatable(&request);
                 let call = self.inner.call(request);
                 ResponseFuture::calling(call, recorder, classify.clone(), repeatable, self.layer.until_head)

@@ -95,6 +95,19 @@ async fn a_body_that_is_dropped_early_is_neutral_and_one_that_hangs_is_not() {
     assert_eq!(circuit.state(), State::Open);
 }
 
+#[tokio::test]
+async fn a_body_that_panics_is_a_failure() {
+    let circuit = Circuit::with_config("files", after_a_run_of(1));
+    let inner = service_fn(|_: Request<()>| async {
+        let stream = tokio_stream::StreamExt::map(iter([()]), |()| -> Result<Frame<Bytes>, Infallible> { panic!() });
+        Ok::<_, Infallible>(Response::new(StreamBody::new(stream)))
+    });
+    let response = CircuitBreakerLayer::new(&circuit).layer(inner).oneshot(Request::new(())).await.unwrap();
+    let read = tokio::spawn(async move { response.into_body().collect().await.map(drop) });
+    assert!(read.await.unwrap_err().is_panic());
+    assert_eq!(circuit.state(), State::Open);
+}
+
 #[tokio::test(start_paused = true)]
 async fn until_head_ends_a_call_with_the_head() {
     let circuit = Circuit::with_config("events", after_a_run_of(1));
