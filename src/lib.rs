@@ -5,6 +5,8 @@ pub mod answer;
 pub mod attempt;
 pub mod backoff;
 pub mod body;
+#[cfg(feature = "circuit-breaker")]
+pub mod circuit_breaker;
 pub mod classify;
 pub mod dedupe;
 #[cfg(any(feature = "idempotency", feature = "queue"))]

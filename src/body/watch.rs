@@ -3,7 +3,7 @@ use http_body::{Body, Frame, SizeHint};
 use pin_project_lite::pin_project;
 use std::{
     pin::Pin,
-    task::{Context, Poll, ready},
+    task::{Context, Poll},
 };
 
 pin_project! {
@@ -40,23 +40,25 @@ impl<B: Body> Body for Watch<B> {
 
     fn poll_frame(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<B::Data>, B::Error>>> {
         let mut this = self.project();
-        let frame = ready!(this.inner.as_mut().poll_frame(cx));
-        if this.recorder.is_some() {
-            let verdict = match &frame {
-                Some(Err(_)) => Some(Failure::Transient.into()),
-                Some(Ok(frame)) => match frame.trailers_ref() {
-                    Some(trailers) => Some(grpc_status(trailers).unwrap_or(*this.end)),
-                    // whoever asks `is_end_stream` does not poll again
-                    None if this.inner.is_end_stream() => Some(*this.end),
-                    None => None,
-                },
-                None => Some(*this.end),
-            };
-            if let Some((verdict, recorder)) = verdict.and_then(|v| Some((v, this.recorder.take()?))) {
-                recorder.record(verdict);
-            }
+        // out of this body while the inner one is polled: a panic drops it there, and it knows why
+        let Some(recorder) = this.recorder.take() else { return this.inner.poll_frame(cx) };
+        let polled = this.inner.as_mut().poll_frame(cx);
+        let verdict: Option<Verdict> = match &polled {
+            Poll::Pending => None,
+            Poll::Ready(Some(Err(_))) => Some(Failure::Transient.into()),
+            Poll::Ready(Some(Ok(frame))) => match frame.trailers_ref() {
+                Some(trailers) => Some(grpc_status(trailers).unwrap_or(*this.end)),
+                // whoever asks `is_end_stream` does not poll again
+                None if this.inner.is_end_stream() => Some(*this.end),
+                None => None,
+            },
+            Poll::Ready(None) => Some(*this.end),
+        };
+        match verdict {
+            Some(verdict) => recorder.record(verdict),
+            None => *this.recorder = Some(recorder),
         }
-        Poll::Ready(frame)
+        polled
     }
 
     fn is_end_stream(&self) -> bool {

@@ -64,12 +64,13 @@ pub struct Verdict {
     hint: Option<Hint>,
     once: bool,
     neutral: bool,
+    dropped: bool,
 }
 
 impl Verdict {
     /// Only the outcome.
     pub const fn new(outcome: Outcome) -> Self {
-        Self { outcome, hint: None, once: false, neutral: false }
+        Self { outcome, hint: None, once: false, neutral: false, dropped: false }
     }
 
     /// This side said no, until `retry_after` from now if that is known.
@@ -78,7 +79,12 @@ impl Verdict {
             Some(after) => Some(Hint::AtLeast(after)),
             None => None,
         };
-        Self { outcome: Outcome::Refused, hint, once: false, neutral: false }
+        Self { hint, ..Self::new(Outcome::Refused) }
+    }
+
+    /// [`Outcome::Ignored`], because the call was dropped before it came to anything.
+    pub const fn dropped() -> Self {
+        Self { dropped: true, ..Self::new(Outcome::Ignored) }
     }
 
     /// With what the other side said about when to come again.
@@ -115,6 +121,11 @@ impl Verdict {
     /// Whether a repeat is right once at most.
     pub const fn is_only_once(&self) -> bool {
         self.once
+    }
+
+    /// Whether it stands for a call that was dropped: how long that one took may still say something.
+    pub const fn is_dropped(&self) -> bool {
+        self.dropped
     }
 
     /// Whether a circuit learns nothing from it, whatever the outcome.

@@ -1,4 +1,4 @@
-use super::{Failure, Outcome, Verdict};
+use super::{Failure, Verdict};
 use std::{fmt, sync::Arc};
 
 /// Two words that whoever records gave out with the call and gets back with its verdict (a circuit's permit).
@@ -11,7 +11,7 @@ pub trait Record: Send + Sync + 'static {
     fn record(&self, ticket: Ticket, verdict: Verdict);
 }
 
-/// Tells a [`Record`] exactly once: what it is given, [`Outcome::Ignored`] when it is dropped before, and
+/// Tells a [`Record`] exactly once: what it is given, [`Verdict::dropped`] when it is dropped before, and
 /// [`Failure::Fault`] when a panic drops it.
 // Why `Arc<dyn Record>` and a ticket, and no type parameter: a watched body is then `Watch<B>` for every pattern, and an
 // `Arc` of a circuit becomes one of these without an allocation.
@@ -24,6 +24,11 @@ impl Recorder {
     /// `ticket` goes back to `to` with the verdict.
     pub fn new(to: Arc<dyn Record>, ticket: Ticket) -> Self {
         Self { to: Some(to), ticket }
+    }
+
+    /// Tells nobody: for a response that has to be watched although its verdict is known.
+    pub const fn nobody() -> Self {
+        Self { to: None, ticket: Ticket([0; 2]) }
     }
 
     /// Tells what the attempt came to.
@@ -40,7 +45,7 @@ impl Recorder {
 
 impl Drop for Recorder {
     fn drop(&mut self) {
-        self.settle(if std::thread::panicking() { Failure::Fault.into() } else { Outcome::Ignored.into() });
+        self.settle(if std::thread::panicking() { Failure::Fault.into() } else { Verdict::dropped() });
     }
 }
 

@@ -12,6 +12,8 @@
 #[cfg(feature = "serde")]
 pub(crate) mod duration;
 mod invalid;
+#[cfg(all(feature = "serde", feature = "circuit-breaker"))]
+pub(crate) mod optional_duration;
 mod ratio;
 
 pub use invalid::Invalid;

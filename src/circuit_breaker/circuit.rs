@@ -1,0 +1,301 @@
+use super::{
+    config::Config,
+    permit::{Permit, Rejected, Signal},
+    state::{Machine, Mode, Phase},
+    telemetry,
+    view::{Change, State, View},
+};
+use crate::{
+    classify::{Record, Ticket, Verdict},
+    error::Refused,
+    registry::{Entry, Registry, Value, registry},
+};
+use std::{
+    fmt,
+    sync::{
+        Arc, Mutex, MutexGuard, OnceLock, PoisonError,
+        atomic::{AtomicBool, AtomicU32, Ordering},
+    },
+    time::Duration,
+};
+use tokio::{sync::watch, time::Instant};
+
+/// One circuit: a handle, whose clones are the same circuit. See the [module docs](crate::circuit_breaker).
+#[derive(Clone)]
+pub struct Circuit(Arc<Shared>);
+
+pub(super) struct Shared {
+    name: Arc<str>,
+    origin: Instant,
+    /// The generation in which calls flow without asking the machine; [`LOCKED`]: ask it. Written under the machine's lock.
+    gate: AtomicU32,
+    machine: Mutex<Machine>,
+    /// Somebody is telling of changes: one at a time, so that they are told in order.
+    telling: AtomicBool,
+    subscribers: OnceLock<watch::Sender<State>>,
+}
+
+/// No generation of a machine.
+const LOCKED: u32 = super::permit::UNCOUNTED;
+
+/// What a circuit is at one moment, with its name.
+#[derive(Debug, Clone, PartialEq)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize))]
+#[non_exhaustive]
+pub struct Snapshot {
+    /// The circuit's name.
+    pub name: String,
+    /// All the rest.
+    #[cfg_attr(feature = "serde", serde(flatten))]
+    pub view: View,
+}
+
+impl Circuit {
+    /// Closed, with the default settings; listed in the [registry](crate::registry()).
+    pub fn new(name: impl Into<Arc<str>>) -> Self {
+        Self::with_config(name, Config::default())
+    }
+
+    /// Closed; listed in the [registry](crate::registry()).
+    pub fn with_config(name: impl Into<Arc<str>>, config: impl Into<Arc<Config>>) -> Self {
+        Self::unlisted(name.into(), config.into(), fastrand::u64(..)).with_registry(registry())
+    }
+
+    /// The same, with chance that is the same every time.
+    pub fn with_seed(name: impl Into<Arc<str>>, config: impl Into<Arc<Config>>, seed: u64) -> Self {
+        Self::unlisted(name.into(), config.into(), seed).with_registry(registry())
+    }
+
+    /// Listed in this registry as well.
+    #[must_use]
+    pub fn with_registry(self, registry: &Registry) -> Self {
+        registry.add(&self.0);
+        self
+    }
+
+    pub(super) fn unlisted(name: Arc<str>, config: Arc<Config>, seed: u64) -> Self {
+        let machine = Machine::new(config, seed);
+        let gate = AtomicU32::new(open_gate(&machine));
+        let shared = Shared {
+            name,
+            origin: Instant::now(),
+            gate,
+            machine: Mutex::new(machine),
+            telling: AtomicBool::new(false),
+            subscribers: OnceLock::new(),
+        };
+        telemetry::state(&shared.name, State::Closed);
+        Self(Arc::new(shared))
+    }
+
+    /// The name that it was given.
+    pub fn name(&self) -> &str {
+        &self.0.name
+    }
+
+    /// What it does with calls.
+    pub fn state(&self) -> State {
+        self.0.with(|machine, now| machine.view(now).state)
+    }
+
+    /// All that can be seen of it. Asking takes no permit and changes nothing.
+    pub fn snapshot(&self) -> Snapshot {
+        Snapshot { name: self.name().to_owned(), view: self.0.with(Machine::view) }
+    }
+
+    /// The state, each time that it changes; several changes in a row may be seen as the last one.
+    pub fn subscribe(&self) -> watch::Receiver<State> {
+        let sender = self.0.subscribers.get_or_init(|| watch::Sender::new(self.state()));
+        // a change may have been told between the question and the answer
+        sender.send_replace(self.state());
+        sender.subscribe()
+    }
+
+    /// Refuses every call: for `expiry`, or until something else is done by hand. What is on its way moves nothing.
+    pub fn force_open(&self, expiry: Option<Duration>) {
+        self.0.with(|machine, now| machine.force_open(expiry, now));
+    }
+
+    /// Lets every call through and counts none: for `expiry`, or until something else is done by hand.
+    pub fn disable(&self, expiry: Option<Duration>) {
+        self.0.with(|machine, now| machine.disable(expiry, now));
+    }
+
+    /// Lets every call through, goes on as if it refused, and reports what it would do: for `expiry`, or until something else
+    /// is done by hand.
+    pub fn shadow(&self, expiry: Option<Duration>) {
+        self.0.with(|machine, now| machine.shadow(expiry, now));
+    }
+
+    /// Opens now, for exactly `period`; then probes, and closes by itself.
+    pub fn open_for(&self, period: Duration) {
+        self.0.with(|machine, now| machine.open_for(period, now));
+    }
+
+    /// As if it were new: closed, nothing counted, nothing remembered, nothing done by hand.
+    pub fn reset(&self) {
+        self.0.with(Machine::reset);
+    }
+
+    /// Other settings from now on. State, window and attempts stay; of a window that shrinks, the newest calls.
+    pub fn configure(&self, config: impl Into<Arc<Config>>) {
+        let config = config.into();
+        self.0.with(|machine, now| machine.configure(config, now));
+    }
+
+    /// Whether it would say no now; then the inner service need not be asked whether it is ready.
+    pub(super) fn would_refuse(&self) -> bool {
+        self.0.gate.load(Ordering::Acquire) == LOCKED && self.0.with(Machine::would_refuse).is_some()
+    }
+
+    pub(super) fn admit(&self) -> Result<Ticket, Refused> {
+        let generation = self.0.gate.load(Ordering::Acquire);
+        if generation != LOCKED {
+            return Ok(Permit::new(generation, super::permit::NO_SLOT, self.0.now()).to_ticket());
+        }
+        let (admitted, shadow) = self.0.with(|machine, now| (machine.admit(now), machine.mode == Mode::Shadow));
+        match admitted {
+            Ok(permit) => {
+                if shadow && !permit.is_counted() {
+                    telemetry::refused(&self.0.name, State::Shadow);
+                }
+                Ok(permit.to_ticket())
+            }
+            Err(rejected) => Err(self.refused(rejected)),
+        }
+    }
+
+    /// A no to a call whose inner service was not made ready.
+    pub(super) fn refuse(&self) -> Refused {
+        self.refused(self.0.with(Machine::refuse_now))
+    }
+
+    fn refused(&self, rejected: Rejected) -> Refused {
+        telemetry::refused(&self.0.name, rejected.state());
+        let refused = Refused::new(self.0.name.clone(), rejected.why());
+        match rejected.retry_after() {
+            Some(after) => refused.with_retry_after(after),
+            None => refused,
+        }
+    }
+
+    pub(super) fn into_recorder(self) -> Arc<dyn Record> {
+        self.0
+    }
+
+    /// Whether it must be kept: somebody holds it, a call is on its way, or it knows what a new one would not. What happened
+    /// more than `forget` ago counts no more.
+    pub(super) fn is_needed(&self, forget: Duration) -> bool {
+        if Arc::strong_count(&self.0) > 1 {
+            return true;
+        }
+        let now = self.0.now();
+        // whoever holds the lock is using it
+        let Ok(mut machine) = self.0.machine.try_lock() else { return true };
+        let idle = Duration::from_nanos(now.saturating_sub(machine.last_used()));
+        idle < forget && machine.holds_history(now)
+    }
+}
+
+/// The generation that may pass without asking the machine.
+fn open_gate(machine: &Machine) -> u32 {
+    let free = machine.mode == Mode::Auto && machine.phase == Phase::Closed && !machine.config.tracks_in_flight();
+    if free { machine.generation } else { LOCKED }
+}
+
+impl Shared {
+    fn now(&self) -> u64 {
+        u64::try_from(self.origin.elapsed().as_nanos()).unwrap_or(u64::MAX)
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Machine> {
+        self.machine.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Does something with the machine, and then, outside the lock, tells of what it changed.
+    fn with<T>(&self, work: impl FnOnce(&mut Machine, u64) -> T) -> T {
+        let now = self.now();
+        let (out, changed) = {
+            let mut machine = self.lock();
+            let out = work(&mut machine, now);
+            // most calls leave it as it was, and all others read it
+            let gate = open_gate(&machine);
+            if self.gate.load(Ordering::Relaxed) != gate {
+                self.gate.store(gate, Ordering::Release);
+            }
+            (out, machine.has_changes())
+        };
+        if changed {
+            self.tell();
+        }
+        out
+    }
+
+    fn tell(&self) {
+        struct Done<'a>(&'a AtomicBool);
+        impl Drop for Done<'_> {
+            fn drop(&mut self) {
+                self.0.store(false, Ordering::Release);
+            }
+        }
+        // whoever finds the place taken leaves its change to the one who has it, who looks again after leaving
+        while self.lock().has_changes() && !self.telling.swap(true, Ordering::AcqRel) {
+            let _done = Done(&self.telling);
+            // not in the head of the loop, where the lock would be held until its end
+            let changes = self.lock().take_changes();
+            for change in changes {
+                self.tell_of(change);
+            }
+        }
+    }
+
+    fn tell_of(&self, change: Change) {
+        telemetry::changed(&self.name, change);
+        if let Some(subscribers) = self.subscribers.get().filter(|_| !change.is_shadow()) {
+            subscribers.send_replace(change.to());
+        }
+    }
+}
+
+impl Record for Shared {
+    fn record(&self, ticket: Ticket, verdict: Verdict) {
+        let permit = Permit::from_ticket(ticket);
+        self.with(|machine, now| {
+            let duration = Duration::from_nanos(now.saturating_sub(permit.started()));
+            machine.record(permit, Signal::from(&verdict), verdict.hint(), duration, now);
+        });
+        telemetry::call(&self.name, verdict.outcome());
+    }
+}
+
+impl Entry for Shared {
+    fn kind(&self) -> &'static str {
+        "circuit"
+    }
+
+    fn name(&self) -> &str {
+        &self.name
+    }
+
+    fn state(&self) -> Vec<(&'static str, Value)> {
+        let view = self.with(Machine::view);
+        let retry_after = view.retry_after.map(|after| u64::try_from(after.as_millis()).unwrap_or(u64::MAX));
+        let mut state = vec![
+            ("state", view.state.as_str().into()),
+            ("reason", view.reason.as_str().into()),
+            ("calls", view.calls.into()),
+            ("failed", view.failed.into()),
+            ("slow", view.slow.into()),
+            ("refused", view.refused.into()),
+            ("stale", view.stale.into()),
+        ];
+        state.extend(retry_after.map(|after| ("retry_after_ms", after.into())));
+        state
+    }
+}
+
+impl fmt::Debug for Circuit {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Circuit").field("name", &self.0.name).field("state", &self.state()).finish()
+    }
+}

@@ -1,0 +1,116 @@
+use super::{Circuit, Config, keyed::Keyed};
+use std::{fmt, sync::Arc};
+
+/// One circuit, or one for each key; what a [`CircuitBreakerLayer`](super::CircuitBreakerLayer) takes. Clones share them.
+///
+/// The key is the authority of the request (`api.example.com:443`) unless
+/// [`keyed_by`](super::CircuitBreakerLayer::keyed_by) says otherwise.
+///
+/// ```
+/// use steadfast::circuit_breaker::{Circuits, Config};
+///
+/// let circuits = Circuits::per_authority("webhooks", Config::default()).with_capacity(10_000);
+/// assert!(circuits.find("api.example.com").is_none()); // made by the first call
+/// ```
+#[derive(Clone)]
+pub struct Circuits(Kind);
+
+#[derive(Clone)]
+enum Kind {
+    One(Circuit),
+    Keyed(Arc<Keyed>),
+}
+
+impl Circuits {
+    /// Keys that are kept by default.
+    pub const CAPACITY: usize = 10_000;
+
+    /// One for each authority, made by its first call and named `name/authority`; one named `name` for requests without any.
+    pub fn per_authority(name: impl Into<Arc<str>>, config: impl Into<Arc<Config>>) -> Self {
+        Self::keyed(Keyed::new(name.into(), config.into(), Self::CAPACITY))
+    }
+
+    /// Keeps at most this many of one per authority. One that is in use or knows of failures is kept before all others; where
+    /// `capacity` of those are there, calls to further keys are let through without a circuit.
+    ///
+    /// Forgets what there was: for when it is made.
+    #[must_use]
+    pub fn with_capacity(self, capacity: usize) -> Self {
+        match self.0 {
+            Kind::One(circuit) => circuit.into(),
+            Kind::Keyed(keyed) => Self::keyed(keyed.with_capacity(capacity)),
+        }
+    }
+
+    /// The circuit of this key, if there is one.
+    pub fn find(&self, key: &str) -> Option<Circuit> {
+        match &self.0 {
+            Kind::One(circuit) => Some(circuit.clone()),
+            Kind::Keyed(keyed) => keyed.find(key),
+        }
+    }
+
+    /// How many there are.
+    pub fn len(&self) -> usize {
+        match &self.0 {
+            Kind::One(_) => 1,
+            Kind::Keyed(keyed) => keyed.len(),
+        }
+    }
+
+    /// Whether there is none yet.
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+
+    /// Other settings for all of them, and for those to come.
+    pub fn configure(&self, config: impl Into<Arc<Config>>) {
+        match &self.0 {
+            Kind::One(circuit) => circuit.configure(config),
+            Kind::Keyed(keyed) => keyed.configure(&config.into()),
+        }
+    }
+
+    /// The circuit for a call with this key, made if there is none.
+    pub(super) fn get(&self, key: Option<&str>) -> Circuit {
+        match &self.0 {
+            Kind::One(circuit) => circuit.clone(),
+            Kind::Keyed(keyed) => keyed.get(key),
+        }
+    }
+
+    /// Where one circuit serves every call, it can be asked before there is a request.
+    pub(super) fn one(&self) -> Option<&Circuit> {
+        match &self.0 {
+            Kind::One(circuit) => Some(circuit),
+            Kind::Keyed(_) => None,
+        }
+    }
+
+    fn keyed(keyed: Keyed) -> Self {
+        let keyed = Arc::new(keyed);
+        crate::registry::registry().add(&keyed);
+        Self(Kind::Keyed(keyed))
+    }
+}
+
+impl From<Circuit> for Circuits {
+    fn from(circuit: Circuit) -> Self {
+        Self(Kind::One(circuit))
+    }
+}
+
+impl From<&Circuit> for Circuits {
+    fn from(circuit: &Circuit) -> Self {
+        circuit.clone().into()
+    }
+}
+
+impl fmt::Debug for Circuits {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match &self.0 {
+            Kind::One(circuit) => circuit.fmt(f),
+            Kind::Keyed(keyed) => keyed.fmt(f),
+        }
+    }
+}

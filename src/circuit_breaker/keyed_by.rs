@@ -1,0 +1,48 @@
+use crate::classify::{Classify, Recorder, Repeatable, Verdict};
+use std::{fmt, sync::Arc};
+
+/// A classifier with another key; made by [`CircuitBreakerLayer::keyed_by`](super::CircuitBreakerLayer::keyed_by).
+pub struct KeyedBy<C, F> {
+    classify: Arc<C>,
+    key: F,
+}
+
+impl<C, F> KeyedBy<C, F> {
+    pub(super) const fn new(classify: Arc<C>, key: F) -> Self {
+        Self { classify, key }
+    }
+}
+
+impl<C, F, Req, Res, E> Classify<Req, Res, E> for KeyedBy<C, F>
+where
+    C: Classify<Req, Res, E>,
+    F: for<'a> Fn(&'a Req) -> Option<&'a str> + Send + Sync + 'static,
+{
+    type Response = C::Response;
+
+    fn authority<'a>(&self, request: &'a Req) -> Option<&'a str> {
+        (self.key)(request)
+    }
+
+    fn repeatable(&self, request: &Req) -> Repeatable {
+        self.classify.repeatable(request)
+    }
+
+    fn head(&self, response: &Res, repeatable: Repeatable) -> Verdict {
+        self.classify.head(response, repeatable)
+    }
+
+    fn error(&self, error: &E) -> Verdict {
+        self.classify.error(error)
+    }
+
+    fn watch(&self, response: Res, head: Verdict, recorder: Recorder) -> Self::Response {
+        self.classify.watch(response, head, recorder)
+    }
+}
+
+impl<C: fmt::Debug, F> fmt::Debug for KeyedBy<C, F> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("KeyedBy").field("classify", &self.classify).finish_non_exhaustive()
+    }
+}

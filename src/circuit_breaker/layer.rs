@@ -1,0 +1,110 @@
+use super::{CircuitBreaker, Circuits, KeyedBy};
+use crate::{
+    answer::{Fail, Respond},
+    classify::{ByResult, Http},
+};
+use std::{fmt, marker::PhantomData, sync::Arc};
+use tower_layer::Layer;
+
+/// Refuses calls to what does not answer; see the [module docs](crate::circuit_breaker).
+pub struct CircuitBreakerLayer<C = Http, M = Fail> {
+    pub(super) circuits: Circuits,
+    pub(super) classify: Arc<C>,
+    pub(super) until_head: bool,
+    mode: PhantomData<fn() -> M>,
+}
+
+impl CircuitBreakerLayer {
+    /// For HTTP and gRPC: a [`Circuit`](super::Circuit), or [`Circuits::per_authority`].
+    pub fn new(circuits: impl Into<Circuits>) -> Self {
+        Self::with(circuits, Http::new())
+    }
+}
+
+impl CircuitBreakerLayer<ByResult> {
+    /// For any service: `Ok` is a success, errors are judged by [`of_error`](crate::classify::of_error).
+    pub fn by_result(circuits: impl Into<Circuits>) -> Self {
+        Self::with(circuits, ByResult)
+    }
+}
+
+impl<C> CircuitBreakerLayer<C> {
+    /// With this classifier.
+    pub fn with(circuits: impl Into<Circuits>, classify: C) -> Self {
+        Self { circuits: circuits.into(), classify: Arc::new(classify), until_head: false, mode: PhantomData }
+    }
+}
+
+impl<C, M> CircuitBreakerLayer<C, M> {
+    /// Answers (503 with `Retry-After`, or UNAVAILABLE) instead of failing: for servers.
+    #[must_use]
+    pub fn respond(self) -> CircuitBreakerLayer<C, Respond> {
+        CircuitBreakerLayer {
+            circuits: self.circuits,
+            classify: self.classify,
+            until_head: self.until_head,
+            mode: PhantomData,
+        }
+    }
+
+    /// A call ends with the head of its response: for streams that are meant to last. What breaks later is not seen.
+    #[must_use]
+    pub fn until_head(mut self) -> Self {
+        self.until_head = true;
+        self
+    }
+
+    /// One circuit for each key that `key` finds in a request (a tenant, a route), in place of its authority. `None`: the
+    /// circuit without a key.
+    ///
+    /// The key is borrowed from the request, so that looking up a circuit allocates nothing; one that is put together from
+    /// several parts goes into the request's extensions first. The type of the request is written out in the closure.
+    ///
+    /// ```
+    /// use steadfast::circuit_breaker::{CircuitBreakerLayer, Circuits, Config};
+    ///
+    /// let circuits = Circuits::per_authority("tenants", Config::default());
+    /// let layer = CircuitBreakerLayer::new(circuits)
+    ///     .keyed_by(|request: &http::Request<String>| request.headers().get("x-tenant")?.to_str().ok());
+    /// ```
+    #[must_use]
+    pub fn keyed_by<Req, F>(self, key: F) -> CircuitBreakerLayer<KeyedBy<C, F>, M>
+    where
+        F: for<'a> Fn(&'a Req) -> Option<&'a str> + Send + Sync + 'static,
+    {
+        CircuitBreakerLayer {
+            circuits: self.circuits,
+            classify: Arc::new(KeyedBy::new(self.classify, key)),
+            until_head: self.until_head,
+            mode: PhantomData,
+        }
+    }
+}
+
+impl<S, C, M> Layer<S> for CircuitBreakerLayer<C, M> {
+    type Service = CircuitBreaker<S, C, M>;
+
+    fn layer(&self, inner: S) -> CircuitBreaker<S, C, M> {
+        CircuitBreaker { inner, layer: self.clone(), skipped: false }
+    }
+}
+
+impl<C, M> Clone for CircuitBreakerLayer<C, M> {
+    fn clone(&self) -> Self {
+        Self {
+            circuits: self.circuits.clone(),
+            classify: self.classify.clone(),
+            until_head: self.until_head,
+            mode: PhantomData,
+        }
+    }
+}
+
+impl<C, M> fmt::Debug for CircuitBreakerLayer<C, M> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("CircuitBreakerLayer")
+            .field("circuits", &self.circuits)
+            .field("until_head", &self.until_head)
+            .finish_non_exhaustive()
+    }
+}

@@ -1,0 +1,153 @@
+//! Stops calling what does not answer, and finds out by itself when it answers again.
+//!
+//! You want it around calls to something that can be away: a caller then fails at once and not after a timeout, and what comes
+//! back is not met by everybody at the same moment. You do not want it around what cannot be away without you (a local file), nor
+//! to limit how much you send (that is a rate limit), nor in place of a timeout: it only counts what somebody ends.
+//!
+//! ```
+//! use steadfast::{circuit_breaker::{Circuit, CircuitBreakerLayer, State}, error::Refused};
+//! use tower::{Service, ServiceBuilder, ServiceExt, service_fn};
+//!
+//! # #[tokio::main(flavor = "current_thread")] async fn main() -> Result<(), Box<dyn std::error::Error + Send + Sync>> {
+//! let away = service_fn(|_: http::Request<String>| async {
+//!     Err::<http::Response<String>, _>(std::io::Error::from(std::io::ErrorKind::ConnectionRefused))
+//! });
+//! let circuit = Circuit::new("payments");
+//! let mut client = ServiceBuilder::new().layer(CircuitBreakerLayer::new(&circuit)).service(away);
+//!
+//! for _ in 0..5 {
+//!     client.ready().await?.call(http::Request::new("hello".into())).await.err().ok_or("it answered")?;
+//! }
+//! assert_eq!(circuit.state(), State::Open);
+//! let error = client.ready().await?.call(http::Request::new("hello".into())).await.err().ok_or("it answered")?;
+//! let refused = Refused::find(&*error).ok_or("not refused")?;
+//! assert_eq!(refused.who(), "payments");
+//! assert!(refused.retry_after().is_some());
+//! # Ok(()) }
+//! ```
+//!
+//! One circuit for each host that is called, and in an axum `Router` or a tonic server an answer (503 with `Retry-After`, or
+//! UNAVAILABLE) where a client would see an error:
+//!
+//! ```
+//! use steadfast::circuit_breaker::{Circuit, CircuitBreakerLayer, Circuits, Config};
+//!
+//! let for_a_client = CircuitBreakerLayer::new(Circuits::per_authority("webhooks", Config::default()));
+//! let for_a_server = CircuitBreakerLayer::new(Circuit::new("orders")).respond();
+//! ```
+//!
+//! # States
+//!
+//! ```text
+//!             a run of failures, the failure rate, or the slow rate
+//!     closed ---------------------------------------------------------> open
+//!       ^                                                              |    ^
+//!       |                                            the period ended, |    | probes failed or were slow,
+//!       |                                               and a call came |    | or one did not end in its lease
+//!       |                  enough probes were well                     v    |
+//!       +--------------------------------------------------------- half-open
+//!
+//!     by hand: forced open, disabled, shadow; each until an expiry, another word, or reset()
+//! ```
+//!
+//! What an outcome counts for stands in [`classify`](crate::classify): failures of all kinds count; `Overloaded` (429) counts for
+//! the rate and fails a probe and leaves a run as it is; `Rejected` (404) is a success; `Refused`, `Ignored`, 501 and
+//! UNIMPLEMENTED count for nothing. A call that its caller dropped counts for nothing either, unless it was `slow` by then: it
+//! failed, or else a timeout further out would hide every hang. A panic is a failure. The outcome is that of the whole
+//! response, the body and its trailers included; [`until_head`](CircuitBreakerLayer::until_head) is for streams that are
+//! meant to last.
+//!
+//! Every permit carries the generation of the circuit: a call that began before the last change of state is counted as stale,
+//! and moves nothing.
+//!
+//! # Defaults
+//!
+//! | setting | default | range | why |
+//! | --- | --- | --- | --- |
+//! | `consecutive_failures` | 5 | 1.. or none | an outage is seen after five calls, however many went well before |
+//! | `failure_rate` | 0.5 | above 0, to 1, or none | half of them failing is no accident; reached is enough (`>=`, in whole numbers) |
+//! | `window` | the last 100 calls, from 10 on | to a million calls; or any time, in buckets of 1 ms or more | needs no clock and holds the same evidence at any load |
+//! | `slow_rate` | none | above 0, to 1 | what is slow differs too much between services to open for it unasked |
+//! | `slow` | 5 s | | from here on a caller that gives up blames the other side |
+//! | `count_in_flight_slow` | yes | | with a slow rate, hung calls count while they hang |
+//! | `open_for` | 5 s | | longer than a restart of one process behind a load balancer takes to be noticed |
+//! | `max_open_for` | 60 s | | doubling ends here, so that what came back is found within a minute |
+//! | `jitter` | `equal`: 50 to 100 % of the period | see [`backoff`](crate::backoff) | a fleet does not probe in step, and no period is next to nothing |
+//! | `max_retry_after` | 10 min | | a hint of the other side lengthens the period; a mistaken one not for ever |
+//! | `attempts` | `decay` | or `reset` | one that flaps stays open longer each time |
+//! | `half_open_permits` | 3 | 1.. | one good answer can be luck; two of three close it |
+//! | `half_open_decision` | `early` | or `all` | no more calls are spent on what is settled |
+//! | `lease` | the longer of `open_for` and twice `slow` | | a probe that hangs cannot hold the circuit half-open |
+//!
+//! [`Config`] reads from files with the feature `serde` (`"250ms"`, unknown keys refused), and can be changed while calls run
+//! ([`Circuit::configure`]): state, window and attempts stay.
+//!
+//! # Errors
+//!
+//! | error | means | what to do |
+//! | --- | --- | --- |
+//! | [`Refused`](crate::error::Refused) with `retry_after()` | the circuit is open, nothing was sent | come again then: zero is now |
+//! | [`Refused`](crate::error::Refused) without | probes are on their way, or somebody forced it open | come again later, or give up |
+//! | any other | the inner service's own error, boxed ([`Fail`](crate::answer::Fail)) or as it was ([`Respond`](crate::answer::Respond)) | |
+//!
+//! # Guarantees
+//!
+//! Clones of a layer, its services, and what `Layer::layer` makes again all share their circuits. The permit is taken in `call`.
+//! While a single circuit refuses, `poll_ready` is ready at once and does not ask the inner service, which may hang; what
+//! was not asked is not called, even if the circuit's period ends in between. With a circuit per key, which is not known yet,
+//! `poll_ready` is the inner service's. A drop gives the permit back.
+//!
+//! While it is closed a call asks for leave with one atomic load, unless there is a slow rate: then calls in flight are kept
+//! in a list, under the same short lock under which outcomes are recorded. There is no timer: a call that hangs is seen to
+//! have crossed `slow` by the next call, outcome or look at the circuit, and counts from the moment at which it did. No
+//! event, metric or subscriber is told under the lock, and changes are told in order.
+//!
+//! A [`Circuits`] keeps up to its capacity; one that is in use, open, or knows of failures in the last hour is not let go.
+//!
+//! # Unlike
+//!
+//! resilience4j: a late result of an earlier state does not count, a probe has a lease, the minimum of calls is not the half-open
+//! circuit's, time windows can be shorter than a second. Polly: three probes and not one, a cancelled probe closes nothing, new
+//! settings keep the state. tower-resilience: the window of calls slides, bodies and trailers count, dropped and panicking
+//! calls are seen, one gauge is at 1, forced open stays, no box and no allocation on a call that goes through.
+//!
+//! # Seen from outside
+//!
+//! Events (target `steadfast`): `circuit changed` (WARN when it opens, else INFO) and `circuit would have changed` (shadow), with
+//! `circuit`, `from`, `to`, `reason`. Metrics, with the label `name`: [`CIRCUIT_STATE`] (label `state`; one is at 1, from the
+//! start), [`CIRCUIT_CALLS`] (label `outcome`), [`CIRCUIT_REFUSED`] (label `state`; `shadow`: would have been),
+//! [`CIRCUIT_TRANSITIONS`] (label `reason`). In the [`registry`](crate::registry()): `circuit` with `state`, `reason`, `calls`,
+//! `failed`, `slow`, `refused`, `stale`, `retry_after_ms`; `circuits` (many as one) with `circuits`, `open`, `half_open`.
+//!
+//! [`CIRCUIT_STATE`]: crate::telemetry::names::CIRCUIT_STATE
+//! [`CIRCUIT_CALLS`]: crate::telemetry::names::CIRCUIT_CALLS
+//! [`CIRCUIT_REFUSED`]: crate::telemetry::names::CIRCUIT_REFUSED
+//! [`CIRCUIT_TRANSITIONS`]: crate::telemetry::names::CIRCUIT_TRANSITIONS
+
+mod circuit;
+mod circuits;
+mod config;
+mod count_window;
+mod future;
+mod in_flight;
+mod keyed;
+mod keyed_by;
+mod layer;
+mod permit;
+mod probes;
+mod service;
+pub mod state;
+mod telemetry;
+mod time_window;
+mod view;
+mod window;
+
+pub use circuit::{Circuit, Snapshot};
+pub use circuits::Circuits;
+pub use config::{Attempts, Config, Decision};
+pub use future::ResponseFuture;
+pub use keyed_by::KeyedBy;
+pub use layer::CircuitBreakerLayer;
+pub use service::CircuitBreaker;
+pub use view::{Reason, State, View};
+pub use window::Window;
