@@ -18,7 +18,10 @@ pub mod place;
 pub mod queue;
 pub mod registry;
 pub mod setting;
+pub mod store;
 pub mod telemetry;
+#[cfg(feature = "testing")]
+pub mod testing;
 pub mod time;
 pub mod timeout;
 #[cfg(any(feature = "idempotency", feature = "queue"))]
