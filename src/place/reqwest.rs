@@ -1,5 +1,8 @@
 //! reqwest's own request, response and body.
 
+#[cfg(feature = "idempotency")]
+mod key;
+
 use crate::{
     body::{FromReplay, ReplayBody, ReplayError, Watch},
     classify::{Classify, Http, Recorder, Repeatable, Verdict, awaits_trailers, host_and_port, of_error},
