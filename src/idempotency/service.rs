@@ -9,7 +9,7 @@ use crate::{
     body::{FromReplay, Unread, read},
     classify::is_grpc,
     error::BoxError,
-    telemetry::{count, in_current_span, names},
+    telemetry::in_current_span,
 };
 use bytes::Bytes;
 use http::{Request, Response};
@@ -80,7 +80,7 @@ impl Shared {
 
     /// Refused before any look-up.
     fn refuse<B>(&self, refusal: Refusal, grpc: bool) -> Response<IdempotencyBody<B>> {
-        count(names::IDEMPOTENCY_REQUESTS, &self.state.name, ("result", refusal.as_str()));
+        self.state.count(refusal.as_str());
         Said::No(refusal).into_response(grpc, self.config.help)
     }
 }

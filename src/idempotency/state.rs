@@ -1,6 +1,6 @@
 use crate::{
     registry::{Entry, Value},
-    telemetry::{gauge, names},
+    telemetry::{count, gauge, names},
 };
 use std::sync::{
     Arc,
@@ -25,6 +25,11 @@ impl State {
         let this = Arc::new(Self { name, tasks: TaskTracker::new(), running: AtomicU32::new(0) });
         crate::registry().add(&this);
         this
+    }
+
+    /// A keyed request came to this.
+    pub(super) fn count(&self, result: &'static str) {
+        count(names::IDEMPOTENCY_REQUESTS, &self.name, ("result", result));
     }
 
     pub(super) fn run(&self) -> Running<'_> {
