@@ -48,29 +48,34 @@ impl Job {
             Ok(attempt) => attempt,
             Err(said) => return answered(ledger, said, caller),
         };
-        let Shared { store, state, .. } = &*ledger.shared;
+        let state = &ledger.shared.state;
         if attempt > 1 {
             event!(WARN, "running again what an earlier attempt left unknown", name = &*state.name, attempt = attempt);
         }
-        let _running = state.run();
-        let claim = Claim::new(key, ledger.fence, attempt, store.id());
+        let claim = Claim::new(key, ledger.fence, attempt, ledger.shared.store.id());
         parts.extensions.insert(claim.clone());
         let request = Request::from_parts(parts, B::from_whole(body.data, body.trailers));
-
-        // beside the work, not in its way: a store that is slow to renew delays nothing
-        let mut work = pin!(work(&ledger, &claim, inner, request, caller));
-        let mut renewal = pin!(ledger.renew(|| claim.set_lost()));
-        poll_fn(|cx| {
-            if work.as_mut().poll(cx).is_ready() {
-                return Poll::Ready(());
-            }
-            match renewal.as_mut().poll(cx) {
-                Poll::Ready(never) => match never {},
-                Poll::Pending => Poll::Pending,
-            }
-        })
-        .await;
+        let running = state.run();
+        held(&ledger, &claim, work(&ledger, &claim, inner, request, caller)).await;
+        drop(running);
+        ledger.sweep_if_due().await;
     }
+}
+
+/// `work`, and the renewal of its claim beside it, not in its way: a store that is slow to renew delays nothing.
+async fn held(ledger: &Ledger, claim: &Claim, work: impl Future<Output = ()>) {
+    let mut work = pin!(work);
+    let mut renewal = pin!(ledger.renew(|| claim.set_lost()));
+    poll_fn(|cx| {
+        if work.as_mut().poll(cx).is_ready() {
+            return Poll::Ready(());
+        }
+        match renewal.as_mut().poll(cx) {
+            Poll::Ready(never) => match never {},
+            Poll::Pending => Poll::Pending,
+        }
+    })
+    .await;
 }
 
 fn begin(shared: &Shared, key: &IdempotencyKey, parts: &Parts, body: &Bytes) -> Begin {

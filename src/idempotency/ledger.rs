@@ -11,6 +11,10 @@ use crate::{
 use std::{convert::Infallible, sync::Arc, time::Duration};
 use tokio::time::{Instant, sleep, timeout};
 
+/// As many records as are removed in one call of the store, and as many calls as are made in a row.
+const SWEEP_BATCH: usize = 500;
+const SWEEP_BATCHES: usize = 20;
+
 pub(super) struct Ledger {
     pub(super) shared: Arc<Shared>,
     pub(super) fence: Fence,
@@ -147,6 +151,19 @@ impl Ledger {
                 // a lapsed claim that nobody took can still be renewed: never given up
                 Ok(Err(_)) | Err(_) => lease / 12,
             };
+        }
+    }
+
+    /// Removes what has expired, in small batches, if it is time again. Nobody waits for it.
+    pub(super) async fn sweep_if_due(&self) {
+        if !self.shared.state.is_sweep_due() {
+            return;
+        }
+        for _ in 0..SWEEP_BATCHES {
+            match self.within_hold(self.store().sweep(SWEEP_BATCH)).await {
+                Ok(SWEEP_BATCH) => {}
+                Ok(_) | Err(_) => return,
+            }
         }
     }
 

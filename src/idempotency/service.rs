@@ -1,5 +1,5 @@
 use super::{
-    IdempotencyBody, IdempotencyKey, ResponseFuture,
+    Claim, IdempotencyBody, IdempotencyKey, ResponseFuture,
     caller::{Caller, Reply},
     job::Job,
     layer::Shared,
@@ -67,7 +67,9 @@ impl Shared {
     /// `None`: this layer has nothing to do with the request.
     fn key_of<B>(&self, request: &Request<B>) -> Option<Result<IdempotencyKey, Refusal>> {
         let method = request.method();
-        if method.is_safe() {
+        // the second layer over one store would meet the claim of the first: its caller's own
+        let is_claimed = |claim: &Claim| claim.store() == self.store.id();
+        if method.is_safe() || request.extensions().get().is_some_and(is_claimed) {
             return None;
         }
         match IdempotencyKey::of_headers(request.headers(), self.config.strict_keys) {

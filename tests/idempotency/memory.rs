@@ -1,3 +1,4 @@
+use crate::support::{counting, over, request, send};
 use http::StatusCode;
 use std::time::Duration;
 use steadfast::{
@@ -75,6 +76,19 @@ async fn expired_records_go_as_new_ones_come_and_leave_nothing() {
     assert!(store.records() < 1200, "{} records", store.records());
     while store.sweep(100).await.unwrap() > 0 {}
     assert_eq!((store.records(), store.record_bytes()), (1000, 1000 * 256), "only what runs is left");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_layer_sweeps_its_store_while_requests_come() {
+    let store = MemoryStore::new();
+    let (app, _) = counting(over(store.clone()).with_keep(Duration::from_secs(1)));
+    for n in 0..600 {
+        send(&app, request(&n.to_string(), "")).await;
+    }
+    assert_eq!(store.records(), 600);
+    tokio::time::sleep(Duration::from_secs(11)).await;
+    assert_eq!(send(&app, request("another", "")).await.status, StatusCode::CREATED);
+    assert_eq!(store.records(), 1);
 }
 
 #[tokio::test(start_paused = true)]

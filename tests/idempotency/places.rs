@@ -120,6 +120,15 @@ async fn it_is_one_layer_around_the_router_or_around_its_routes() {
 }
 
 #[tokio::test]
+async fn applied_twice_it_is_applied_once() {
+    let layer = layer();
+    let router = Router::new().route("/", post(|claim: Claim| async move { claim.attempt().to_string() }));
+    let app = router.route_layer(layer.clone()).layer(layer);
+    assert_eq!(send(&app, request("k", "")).await.text(), "1");
+    assert!(send(&app, request("k", "")).await.replayed());
+}
+
+#[tokio::test]
 async fn a_claim_that_is_not_there_is_the_servers_fault() {
     let app = Router::new().route("/", post(|claim: Claim| async move { claim.attempt().to_string() })).layer(layer());
     let seen = send(&app, Request::post("/").body(Body::empty()).unwrap()).await;
@@ -200,6 +209,16 @@ async fn a_grpc_replay_ends_with_its_trailers() {
         assert_eq!(collected.trailers().unwrap()["grpc-status"], "0");
         assert_eq!(collected.to_bytes(), &[0, 0, 0, 0, 2, 8, 1][..]);
     }
+}
+
+#[test]
+fn layers_and_services_go_anywhere() {
+    fn goes_anywhere<T: Clone + std::fmt::Debug + Send + Sync + 'static>(_: &T) {}
+    let layer = layer();
+    goes_anywhere(&layer);
+    goes_anywhere(&layer.layer(Router::<()>::new()));
+    let shared: Arc<dyn steadfast::idempotency::IdempotencyStore> = Arc::new(MemoryStore::new());
+    goes_anywhere(&over(shared));
 }
 
 #[tokio::test]
