@@ -22,7 +22,10 @@ pub mod registry;
 #[cfg(feature = "retry")]
 pub mod retry;
 pub mod setting;
+pub mod store;
 pub mod telemetry;
+#[cfg(feature = "testing")]
+pub mod testing;
 pub mod time;
 pub mod timeout;
 #[cfg(any(feature = "idempotency", feature = "queue"))]

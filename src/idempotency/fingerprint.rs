@@ -27,6 +27,12 @@ impl Fingerprint {
         let hash = hash(&[parts.method.as_str().as_bytes(), target.as_bytes(), content_type, body]);
         Self { version: Self::VERSION, hash }
     }
+
+    /// Whether both can be of one request. Two made by different rules cannot be compared and count as equal: while a new rule
+    /// is rolled out, the key alone decides, and no caller is told that it sent something else.
+    pub fn matches(&self, other: &Self) -> bool {
+        self.version != other.version || self.hash == other.hash
+    }
 }
 
 impl StoreKey {

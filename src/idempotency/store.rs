@@ -3,7 +3,7 @@ use crate::{
     error::{BoxFuture, StoreError},
     token::{StoreId, Token},
 };
-use std::time::Duration;
+use std::{sync::Arc, time::Duration};
 
 /// One try to begin.
 ///
@@ -46,7 +46,8 @@ pub enum Begun {
         /// How many claims there were.
         attempt: u32,
     },
-    /// The key is in use for another request.
+    /// The key is in use for another request: the fingerprints do not [match](Fingerprint::matches). Found also while that one is
+    /// running, and when it lapsed.
     Mismatch,
 }
 
@@ -116,3 +117,37 @@ pub trait IdempotencyStore: Send + Sync + 'static {
 }
 
 const _: Option<&dyn IdempotencyStore> = None;
+
+impl<T: IdempotencyStore + ?Sized> IdempotencyStore for Arc<T> {
+    fn id(&self) -> StoreId {
+        (**self).id()
+    }
+
+    fn begin(&self, begin: Begin) -> BoxFuture<'_, Result<Begun, StoreError>> {
+        (**self).begin(begin)
+    }
+
+    fn complete(&self, fence: Fence, recorded: Recorded, keep: Duration) -> BoxFuture<'_, Result<Fenced, StoreError>> {
+        (**self).complete(fence, recorded, keep)
+    }
+
+    fn renew(&self, fence: Fence, lease: Duration) -> BoxFuture<'_, Result<Fenced, StoreError>> {
+        (**self).renew(fence, lease)
+    }
+
+    fn release(&self, fence: Fence) -> BoxFuture<'_, Result<Fenced, StoreError>> {
+        (**self).release(fence)
+    }
+
+    fn settled(&self, fence: Fence) -> BoxFuture<'_, Result<Fenced, StoreError>> {
+        (**self).settled(fence)
+    }
+
+    fn get(&self, key: StoreKey) -> BoxFuture<'_, Result<Option<Recorded>, StoreError>> {
+        (**self).get(key)
+    }
+
+    fn sweep(&self, most: usize) -> BoxFuture<'_, Result<usize, StoreError>> {
+        (**self).sweep(most)
+    }
+}

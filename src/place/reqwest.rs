@@ -1,7 +1,10 @@
 //! reqwest's own request, response and body.
 
+#[cfg(feature = "idempotency")]
+mod key;
 #[cfg(feature = "retry")]
 mod retry;
+
 #[cfg(feature = "retry")]
 pub use retry::ReqwestHandle;
 

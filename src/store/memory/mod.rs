@@ -1,0 +1,32 @@
+//! Everything in this process: for tests, for one instance that may forget, and as the yardstick for the other backends.
+//!
+//! You want it where losing records with the process is acceptable. You do not want it behind a load balancer: each instance
+//! would know only its own keys.
+//!
+//! ```
+//! use steadfast::store::memory::MemoryStore;
+//!
+//! let store = MemoryStore::new();
+//! let same = store.clone(); // a handle: both are the one store
+//! assert_eq!(store.id(), same.id());
+//! ```
+//!
+//! Records of the idempotency pattern are bounded:
+//!
+//! | setting | default | counts |
+//! | --- | --- | --- |
+//! | `with_max_records` | 1,000,000 | running claims and completed records |
+//! | `with_max_bytes` | 256 MiB | bodies, headers and trailers, and 256 bytes for each record |
+//!
+//! Nothing that is running or has not expired is ever evicted. A full store refuses new keys with a
+//! [`StoreError`](crate::error::StoreError) (the layer answers 503); an answer that does not fit any more is recorded as not
+//! retained, so that its request is still never run twice. Expired records go as new keys come, two for one, or by `sweep`.
+//!
+//! Guarantees. Clones are the same store. Leases and expiry are by tokio's clock, which tests can pause. No call waits: each is
+//! done when its future is made, under the lock of one shard, in time that does not grow with the number of records.
+
+mod handle;
+#[cfg(feature = "idempotency")]
+mod idempotency;
+
+pub use handle::MemoryStore;

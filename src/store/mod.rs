@@ -1,0 +1,13 @@
+//! Where records and messages live: one folder a backend. Each implements the store traits of the patterns that are enabled,
+//! [`idempotency::IdempotencyStore`](crate::idempotency::IdempotencyStore) and
+//! [`queue::QueueStore`](crate::queue::QueueStore); no pattern knows any of them.
+//!
+//! | backend | feature | survives | shared between processes |
+//! | --- | --- | --- | --- |
+//! | [`MemoryStore`](memory::MemoryStore) | none | nothing: it ends with the process | no |
+//!
+//! A store of your own implements the same traits; the contract suites in [`testing`](crate::testing) (feature `testing`) say
+//! whether it keeps their laws.
+
+#[cfg(any(feature = "idempotency", feature = "queue"))]
+pub mod memory;
