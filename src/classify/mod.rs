@@ -16,8 +16,10 @@ pub use error::of_error;
 pub use grpc::of_grpc_code;
 pub(crate) use grpc::{grpc_status, is_grpc};
 pub use http::Http;
+#[cfg(any(feature = "queue", feature = "reqwest"))]
+pub(crate) use http::awaits_trailers;
 #[cfg(feature = "reqwest")]
-pub(crate) use http::{awaits_trailers, host_and_port};
+pub(crate) use http::host_and_port;
 pub use outcome::{Failure, Outcome, Verdict};
 pub use recorder::{Record, Recorder, Ticket};
 pub use status::of_status;

@@ -1,5 +1,11 @@
 //! reqwest's own request, response and body.
 
+#[cfg(feature = "queue")]
+mod deliver;
+
+#[cfg(feature = "queue")]
+pub use deliver::ToReqwest;
+
 use crate::{
     body::{FromReplay, ReplayBody, ReplayError, Watch},
     classify::{Classify, Http, Recorder, Repeatable, Verdict, awaits_trailers, host_and_port, of_error},
