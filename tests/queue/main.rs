@@ -9,4 +9,10 @@
     reason = "a test fails by panicking"
 )]
 
+mod lease;
 mod memory;
+mod readiness;
+mod settle;
+mod shutdown;
+mod store_errors;
+mod support;
