@@ -8,6 +8,8 @@ pub mod body;
 #[cfg(feature = "circuit-breaker")]
 pub mod circuit_breaker;
 pub mod classify;
+#[cfg(feature = "queue")]
+pub mod dead_letter;
 pub mod dedupe;
 #[cfg(any(feature = "idempotency", feature = "queue"))]
 mod encoding;
@@ -30,5 +32,7 @@ pub mod time;
 pub mod timeout;
 #[cfg(any(feature = "idempotency", feature = "queue"))]
 mod token;
+#[cfg(feature = "webhook")]
+pub mod webhook;
 
 pub use registry::registry;

@@ -16,7 +16,7 @@ pub use error::of_error;
 pub use grpc::of_grpc_code;
 pub(crate) use grpc::{grpc_status, is_grpc};
 pub use http::Http;
-#[cfg(any(feature = "reqwest", feature = "retry"))]
+#[cfg(any(feature = "queue", feature = "reqwest", feature = "retry"))]
 pub(crate) use http::awaits_trailers;
 #[cfg(feature = "reqwest")]
 pub(crate) use http::host_and_port;

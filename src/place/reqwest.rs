@@ -1,10 +1,14 @@
 //! reqwest's own request, response and body.
 
+#[cfg(feature = "queue")]
+mod deliver;
 #[cfg(feature = "idempotency")]
 mod key;
 #[cfg(feature = "retry")]
 mod retry;
 
+#[cfg(feature = "queue")]
+pub use deliver::ToReqwest;
 #[cfg(feature = "retry")]
 pub use retry::ReqwestHandle;
 

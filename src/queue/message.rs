@@ -146,7 +146,7 @@ impl NewMessage {
         self
     }
 
-    /// How old it may become before it is dead as `expired`: 7 days unless said.
+    /// How old it may become, from the end of its delay, before it is dead as `expired`: 7 days unless said.
     #[must_use]
     pub const fn with_max_age(mut self, age: Duration) -> Self {
         self.max_age = Some(age);

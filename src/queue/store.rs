@@ -112,7 +112,9 @@ impl Stats {
 /// * `extend` and `settle` are refused with [`LeaseLost`] unless row, attempt and token match a running claim. A lease that
 ///   has lapsed and that nobody claimed since still matches;
 /// * a message ends as done or dead and in no other way; dead ones keep their history;
-/// * a batch is one commit.
+/// * no wait outlasts the greatest age: what is parked, or to be tried again, is dead as `expired` by the first claim after it;
+/// * a batch is one commit;
+/// * any [`Duration`] is survived, `Duration::MAX` as well: what is further away than a store can say is as far as it can.
 pub trait QueueStore: Send + Sync + 'static {
     /// Which store this is.
     fn id(&self) -> StoreId;
@@ -173,7 +175,8 @@ pub trait QueueStore: Send + Sync + 'static {
     fn stats<'a>(&'a self, queue: &'a str) -> BoxFuture<'a, Result<Stats, StoreError>>;
 
     /// Until there may be something to claim: an enqueue of this process, the time of a message that waits, or the store's
-    /// own interval for what other processes do. May wake for nothing.
+    /// own interval for what other processes do. May wake for nothing, and wakes all who wait; what was enqueued between a
+    /// claim that found nothing and this call is not missed.
     fn wait<'a>(&'a self, queue: &'a str) -> BoxFuture<'a, ()>;
 }
 

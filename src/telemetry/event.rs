@@ -4,7 +4,7 @@ macro_rules! event {
         #[cfg(feature = "tracing")]
         tracing::event!(target: "steadfast", tracing::Level::$level, $($($field).+ = $value,)* $message);
         #[cfg(not(feature = "tracing"))]
-        { $(let _ = &$value;)* }
+        if false { $(let _ = &$value;)* }
     }};
 }
 pub(crate) use event;

@@ -14,6 +14,10 @@
 
 #[cfg(feature = "idempotency")]
 mod idempotency;
+#[cfg(feature = "queue")]
+mod queue;
 
 #[cfg(feature = "idempotency")]
 pub use idempotency::idempotency_contract;
+#[cfg(feature = "queue")]
+pub use queue::queue_contract;

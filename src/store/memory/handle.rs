@@ -1,5 +1,7 @@
 #[cfg(feature = "idempotency")]
 use super::idempotency::Records;
+#[cfg(feature = "queue")]
+use super::queue::Queues;
 use crate::token::StoreId;
 use std::{fmt, sync::Arc};
 
@@ -14,6 +16,8 @@ pub(super) struct Inner {
     pub(super) id: StoreId,
     #[cfg(feature = "idempotency")]
     pub(super) records: Records,
+    #[cfg(feature = "queue")]
+    pub(super) queues: Queues,
 }
 
 impl MemoryStore {
@@ -24,6 +28,8 @@ impl MemoryStore {
                 id: StoreId::next(),
                 #[cfg(feature = "idempotency")]
                 records: Records::default(),
+                #[cfg(feature = "queue")]
+                queues: Queues::new(),
             }),
         }
     }

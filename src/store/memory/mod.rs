@@ -22,11 +22,17 @@
 //! [`StoreError`](crate::error::StoreError) (the layer answers 503); an answer that does not fit any more is recorded as not
 //! retained, so that its request is still never run twice. Expired records go as new keys come, two for one, or by `sweep`.
 //!
+//! Messages of queues are not bounded: what was accepted must not be lost, so bound what is accepted. Everything that a worker
+//! does takes a time that grows with the logarithm of the number of messages; counting them (`stats`) and looking through dead
+//! letters take a time that grows with their number.
+//!
 //! Guarantees. Clones are the same store. Leases and expiry are by tokio's clock, which tests can pause. No call waits: each is
-//! done when its future is made, under the lock of one shard, in time that does not grow with the number of records.
+//! done when its future is made, under one lock (for records: that of a shard, in time that does not grow with their number).
 
 mod handle;
 #[cfg(feature = "idempotency")]
 mod idempotency;
+#[cfg(feature = "queue")]
+mod queue;
 
 pub use handle::MemoryStore;

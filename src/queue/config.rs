@@ -1,0 +1,66 @@
+use crate::backoff::{Backoff, Exponential, Jitter};
+use std::{num::NonZeroUsize, sync::Arc, thread::available_parallelism, time::Duration};
+
+/// The settings of a worker. The fields are set through `Worker::with_*`, which documents them.
+#[derive(Debug, Clone)]
+pub(super) struct Config {
+    pub(super) concurrency: usize,
+    pub(super) lease: Duration,
+    pub(super) max_attempts: u32,
+    pub(super) backoff: Arc<dyn Backoff>,
+    pub(super) attempt_limit: Duration,
+    pub(super) park_for: Duration,
+    pub(super) drain: Duration,
+    pub(super) keep_done: Duration,
+    pub(super) seed: Option<u64>,
+}
+
+/// Attempts mostly wait for others: a few a core keep it busy, and few enough not to be a storm of their own.
+const CONCURRENCY_PER_CORE: usize = 4;
+/// A worker that dies is noticed after this long; extended every 10 s.
+const LEASE: Duration = Duration::from_secs(30);
+/// No lease is shorter: it has to outlast a slow commit.
+const MIN_LEASE: Duration = Duration::from_millis(100);
+/// With the default backoff over about 17 minutes in the mean.
+const MAX_ATTEMPTS: u32 = 10;
+/// Longer than any attempt timeout of a client should be.
+const ATTEMPT_LIMIT: Duration = Duration::from_secs(60);
+/// The wait after a no that names none: as long as a circuit stays open.
+const PARK_FOR: Duration = Duration::from_secs(30);
+/// What most orchestrators grant between SIGTERM and SIGKILL.
+const DRAIN: Duration = Duration::from_secs(30);
+/// Long enough to look at what was done yesterday.
+const KEEP_DONE: Duration = Duration::from_secs(24 * 3600);
+
+impl Config {
+    pub(super) fn with_lease(mut self, lease: Duration) -> Self {
+        self.lease = lease.max(MIN_LEASE);
+        self
+    }
+}
+
+impl Default for Config {
+    fn default() -> Self {
+        let cores = available_parallelism().map_or(1, NonZeroUsize::get);
+        Self {
+            concurrency: cores * CONCURRENCY_PER_CORE,
+            lease: LEASE,
+            max_attempts: MAX_ATTEMPTS,
+            backoff: Arc::new(backoff(Duration::from_secs(1), Duration::from_secs(3600))),
+            attempt_limit: ATTEMPT_LIMIT,
+            park_for: PARK_FOR,
+            drain: DRAIN,
+            keep_done: KEEP_DONE,
+            seed: None,
+        }
+    }
+}
+
+/// How long a worker waits before it asks a store again that failed: short, it is on this side.
+pub(super) fn store_backoff() -> Exponential {
+    backoff(Duration::from_millis(100), Duration::from_secs(5)).with_jitter(Jitter::Equal)
+}
+
+fn backoff(min: Duration, max: Duration) -> Exponential {
+    Exponential::new(min, max).unwrap_or_default()
+}

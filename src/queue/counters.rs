@@ -1,0 +1,61 @@
+use super::Stats;
+use crate::registry::Value;
+use std::sync::{
+    Mutex, PoisonError,
+    atomic::{AtomicU64, Ordering::Relaxed},
+};
+
+/// What this process did with a queue, for the registry.
+#[derive(Debug, Default)]
+pub(super) struct Counters {
+    pub(super) enqueued: AtomicU64,
+    pub(super) duplicates: AtomicU64,
+    pub(super) unstored: AtomicU64,
+    pub(super) running: AtomicU64,
+    pub(super) done: AtomicU64,
+    pub(super) retried: AtomicU64,
+    pub(super) parked: AtomicU64,
+    pub(super) dead: AtomicU64,
+    pub(super) lost: AtomicU64,
+    found: Mutex<Option<Stats>>,
+}
+
+impl Counters {
+    pub(super) fn add(counter: &AtomicU64) {
+        counter.fetch_add(1, Relaxed);
+    }
+
+    pub(super) fn take(counter: &AtomicU64) {
+        counter.fetch_sub(1, Relaxed);
+    }
+
+    pub(super) fn found(&self, stats: Stats) {
+        *self.found.lock().unwrap_or_else(PoisonError::into_inner) = Some(stats);
+    }
+
+    pub(super) fn state(&self) -> Vec<(&'static str, Value)> {
+        let of = |counter: &AtomicU64| Value::from(counter.load(Relaxed));
+        let mut state = vec![
+            ("enqueued_total", of(&self.enqueued)),
+            ("duplicates_total", of(&self.duplicates)),
+            ("unstored_total", of(&self.unstored)),
+            ("running", of(&self.running)),
+            ("done_total", of(&self.done)),
+            ("retried_total", of(&self.retried)),
+            ("parked_total", of(&self.parked)),
+            ("dead_total", of(&self.dead)),
+            ("lease_lost_total", of(&self.lost)),
+        ];
+        if let Some(stats) = *self.found.lock().unwrap_or_else(PoisonError::into_inner) {
+            state.extend([
+                ("ready", stats.ready.into()),
+                ("scheduled", stats.scheduled.into()),
+                ("parked", stats.parked.into()),
+                ("claimed", stats.claimed.into()),
+                ("done", stats.done.into()),
+                ("dead", stats.dead.into()),
+            ]);
+        }
+        state
+    }
+}

@@ -1,0 +1,89 @@
+use super::{Message, ReadAnswer, Report, Undecodable};
+use crate::error::{BoxError, BoxFuture};
+use std::{
+    fmt,
+    task::{Context, Poll},
+};
+use tower_service::Service;
+
+/// Makes requests out of messages. Any closure `Fn(&Message) -> Result<Request, BoxError>` is one; [`ToHttp`](super::ToHttp)
+/// and, with the feature `reqwest`, [`ToReqwest`](crate::place::reqwest::ToReqwest) are ready made.
+// The request is an associated type and no parameter of `Deliver`: a client may serve several request types, and something
+// has to say which one is meant.
+#[diagnostic::on_unimplemented(
+    message = "`{Self}` does not make requests out of messages",
+    note = "use `ToHttp`, `ToReqwest`, or a closure `|message: &Message| -> Result<_, BoxError> {{ .. }}`"
+)]
+pub trait MakeRequest {
+    /// What the client takes.
+    type Request;
+
+    /// The request for one attempt.
+    ///
+    /// # Errors
+    /// When the message can never be made into a request: it is dead as `undecodable`.
+    fn make(&self, message: &Message) -> Result<Self::Request, BoxError>;
+}
+
+impl<F, Rq> MakeRequest for F
+where
+    F: Fn(&Message) -> Result<Rq, BoxError>,
+{
+    type Request = Rq;
+
+    fn make(&self, message: &Message) -> Result<Rq, BoxError> {
+        self(message)
+    }
+}
+
+/// A worker's service that sends messages through any client stack and reads the answer to its end; see the
+/// [module docs](crate::queue#delivery).
+#[derive(Clone)]
+pub struct Deliver<C, M> {
+    client: C,
+    make: M,
+}
+
+impl<C, M> Deliver<C, M> {
+    /// Through `client`, as `make` makes them.
+    pub const fn new(client: C, make: M) -> Self {
+        Self { client, make }
+    }
+}
+
+impl<C, M> Service<Message> for Deliver<C, M>
+where
+    M: MakeRequest,
+    C: Service<M::Request>,
+    C::Response: ReadAnswer,
+    C::Error: Into<BoxError>,
+    C::Future: Send + 'static,
+{
+    type Response = Report;
+    type Error = BoxError;
+    /// Boxed: one allocation beside a call over the network.
+    type Future = BoxFuture<'static, Result<Report, BoxError>>;
+
+    fn poll_ready(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), BoxError>> {
+        self.client.poll_ready(cx).map_err(Into::into)
+    }
+
+    fn call(&mut self, message: Message) -> Self::Future {
+        match self.make.make(&message) {
+            Ok(request) => {
+                let answer = self.client.call(request);
+                Box::pin(async move { Ok(answer.await.map_err(Into::into)?.read().await) })
+            }
+            Err(error) => {
+                let report = Report::undecodable(&Undecodable::new(error));
+                Box::pin(std::future::ready(Ok(report)))
+            }
+        }
+    }
+}
+
+impl<C: fmt::Debug, M> fmt::Debug for Deliver<C, M> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Deliver").field("client", &self.client).finish_non_exhaustive()
+    }
+}

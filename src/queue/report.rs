@@ -1,0 +1,136 @@
+use super::{Attempted, Undecodable};
+use crate::{
+    classify::{Outcome, Verdict, of_error},
+    error::{BoxError, chain, find},
+};
+use http::StatusCode;
+use std::{convert::Infallible, error::Error};
+
+/// What one attempt at a message came to, in full: the verdict decides what happens, the rest is for the history.
+///
+/// ```
+/// use steadfast::{classify::{Failure, Outcome}, queue::Report};
+///
+/// let report = Report::new(Failure::Transient).with_error("the table is locked");
+/// assert_eq!(report.verdict().outcome(), Outcome::Failure(Failure::Transient));
+/// ```
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Report {
+    verdict: Verdict,
+    status: Option<u16>,
+    error: String,
+    undecodable: bool,
+}
+
+impl Report {
+    /// With this verdict (an [`Outcome`], a [`Failure`](crate::classify::Failure) or a whole [`Verdict`]).
+    pub fn new(verdict: impl Into<Verdict>) -> Self {
+        Self { verdict: verdict.into(), status: None, error: String::new(), undecodable: false }
+    }
+
+    /// The message cannot be made into a request: it is dead as `undecodable`.
+    pub fn undecodable(error: &(dyn Error + 'static)) -> Self {
+        Self { undecodable: true, ..Self::new(Outcome::Rejected).with_error(text(error)) }
+    }
+
+    /// What an error comes to: [`Undecodable`] anywhere in its chain, or what [`of_error`] says of it.
+    pub fn of_error(error: &BoxError) -> Self {
+        if find::<Undecodable>(&**error).is_some() {
+            return Self::undecodable(&**error);
+        }
+        Self::new(of_error(error)).with_error(text(&**error))
+    }
+
+    /// The status that the other side answered.
+    #[must_use]
+    pub fn with_status(mut self, status: StatusCode) -> Self {
+        self.status = Some(status.as_u16());
+        self
+    }
+
+    /// What went wrong, of which [`Attempted::ERROR`] bytes are kept.
+    #[must_use]
+    pub fn with_error(mut self, error: impl Into<String>) -> Self {
+        self.error = Attempted::shortened(error.into());
+        self
+    }
+
+    /// What the attempt came to.
+    pub const fn verdict(&self) -> Verdict {
+        self.verdict
+    }
+
+    /// The status that the other side answered.
+    pub const fn status(&self) -> Option<u16> {
+        self.status
+    }
+
+    /// What went wrong; empty where nothing did.
+    pub fn error(&self) -> &str {
+        &self.error
+    }
+
+    /// Whether the message cannot be made into a request.
+    pub const fn is_undecodable(&self) -> bool {
+        self.undecodable
+    }
+}
+
+/// An error with its causes, `a: b: c`; a cause that its effect quotes already is not said twice.
+fn text(error: &(dyn Error + 'static)) -> String {
+    let mut text = String::new();
+    for error in chain(error) {
+        let cause = error.to_string();
+        if text.is_empty() {
+            text = cause;
+        } else if !text.contains(&cause) {
+            text.push_str(": ");
+            text.push_str(&cause);
+        }
+        if text.len() > Attempted::ERROR {
+            break;
+        }
+    }
+    text
+}
+
+/// What the service of a [`Worker`](super::Worker) may answer.
+#[diagnostic::on_unimplemented(
+    message = "a worker cannot tell what `{Self}` means for the message",
+    note = "answer `()`, an `Outcome`, a `Verdict` or a `Report`; a client's responses are understood by `Deliver`"
+)]
+pub trait IntoReport {
+    /// What the attempt came to.
+    fn into_report(self) -> Report;
+}
+
+/// Done: a plain function that did not fail.
+impl IntoReport for () {
+    fn into_report(self) -> Report {
+        Report::new(Outcome::Success)
+    }
+}
+
+impl IntoReport for Outcome {
+    fn into_report(self) -> Report {
+        Report::new(self)
+    }
+}
+
+impl IntoReport for Verdict {
+    fn into_report(self) -> Report {
+        Report::new(self)
+    }
+}
+
+impl IntoReport for Report {
+    fn into_report(self) -> Report {
+        self
+    }
+}
+
+impl IntoReport for Infallible {
+    fn into_report(self) -> Report {
+        match self {}
+    }
+}

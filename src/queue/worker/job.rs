@@ -1,0 +1,147 @@
+//! One message: its attempt, and what the store is told of it.
+
+use super::{guard::Guarded, judge::judge, leases::Leases, pause::Pause, run::Context};
+use crate::{
+    attempt::{Attempt, deadline_after},
+    classify::Failure,
+    error::BoxError,
+    queue::{Attempted, IntoReport, Lease, Message, Report, Settle, counters::Counters},
+    telemetry::{count, event, names, observe},
+};
+use std::{sync::Arc, time::Duration};
+use tokio::time::{Instant, timeout_at};
+use tower_service::Service;
+
+pub(super) async fn job<S>(context: Arc<Context>, service: S, message: Message)
+where
+    S: Service<Message>,
+    S::Response: IntoReport,
+    S::Error: Into<BoxError>,
+{
+    let lease = message.lease();
+    // held until the store knows what came of it
+    let (_held, lost) = Leases::hold(&context, lease);
+    let _running = Running::new(&context);
+    let begun = Instant::now();
+    // in one task with the call, so that a lost lease drops it
+    let report = tokio::select! {
+        biased;
+        report = attempt(&context, service, message) => report,
+        _ = lost => return,
+    };
+    let settle = conclude(&context, lease, &report, begun.elapsed());
+    settle_surely(&context, lease, settle).await;
+}
+
+async fn attempt<S>(context: &Context, mut service: S, message: Message) -> Report
+where
+    S: Service<Message>,
+    S::Response: IntoReport,
+    S::Error: Into<BoxError>,
+{
+    let limit = context.config.attempt_limit;
+    let deadline = deadline_after(limit);
+    // the call itself as well: it may panic, and it may ask for the deadline
+    let call = async move {
+        match service.call(message).await {
+            Ok(answer) => answer.into_report(),
+            Err(error) => Report::of_error(&error.into()),
+        }
+    };
+    let call = Guarded::new(call, Attempt::default().with_deadline(deadline));
+    match timeout_at(deadline, call).await {
+        Ok(Ok(report)) => report,
+        Ok(Err(panic)) => Report::new(Failure::Fault).with_error(format!("panicked: {panic}")),
+        Err(_) => Report::new(Failure::Timeout).with_error(format!("not done within {limit:?}")),
+    }
+}
+
+fn conclude(context: &Context, lease: Lease, report: &Report, duration: Duration) -> Settle {
+    let (queue, outcome) = (&context.queue, report.verdict().outcome().as_str());
+    count(names::QUEUE_ATTEMPTS, queue.shared_name(), ("outcome", outcome));
+    observe(names::QUEUE_ATTEMPT_SECONDS, queue.shared_name(), duration.as_secs_f64());
+    let attempted = Attempted {
+        attempt: lease.attempt,
+        // a store puts its own time here
+        at: std::time::SystemTime::UNIX_EPOCH,
+        duration,
+        outcome: outcome.to_owned(),
+        status: report.status(),
+        error: report.error().to_owned(),
+    };
+    let settle = judge(report, attempted, &context.config, &mut context.random.stream());
+    event!(
+        DEBUG,
+        "attempt ended",
+        queue = queue.name(),
+        id = lease.id.to_string(),
+        attempt = lease.attempt,
+        outcome = outcome,
+        status = report.status(),
+        error = report.error(),
+    );
+    settle
+}
+
+/// Until the store answers. While it does not, the message keeps its place among those that run: nothing more is claimed
+/// than can be settled.
+async fn settle_surely(context: &Context, lease: Lease, settle: Settle) {
+    let mut pause = Pause::new(context.random.stream());
+    let answer = loop {
+        match context.queue.store().settle(vec![(lease, settle.clone())]).await {
+            Ok(answers) => break answers.into_iter().next().unwrap_or(Ok(())),
+            Err(error) => {
+                event!(
+                    WARN,
+                    "not settled: the store failed",
+                    queue = context.queue.name(),
+                    id = lease.id.to_string(),
+                    error = error.to_string()
+                );
+                pause.wait(Duration::ZERO).await;
+            }
+        }
+    };
+    let counters = context.queue.counters();
+    if answer.is_err() {
+        // also where a first try was done and only its answer was lost
+        Counters::add(&counters.lost);
+        event!(INFO, "settled by another, or before", queue = context.queue.name(), id = lease.id.to_string());
+        return;
+    }
+    match settle {
+        Settle::Done => Counters::add(&counters.done),
+        Settle::Retry { .. } => Counters::add(&counters.retried),
+        Settle::Park { .. } => Counters::add(&counters.parked),
+        Settle::Dead { reason, attempted } => {
+            Counters::add(&counters.dead);
+            count(names::QUEUE_DEAD, context.queue.shared_name(), ("reason", reason.as_str()));
+            event!(
+                WARN,
+                "message is dead",
+                queue = context.queue.name(),
+                id = lease.id.to_string(),
+                reason = reason.as_str(),
+                attempts = lease.attempt,
+                error = attempted.error,
+            );
+        }
+        Settle::Release => {}
+    }
+}
+
+/// Counts as running until it is dropped.
+struct Running<'a>(&'a Context);
+
+impl<'a> Running<'a> {
+    fn new(context: &'a Context) -> Self {
+        Counters::add(&context.queue.counters().running);
+        Self(context)
+    }
+}
+
+impl Drop for Running<'_> {
+    fn drop(&mut self) {
+        Counters::take(&self.0.queue.counters().running);
+    }
+}

@@ -1,0 +1,57 @@
+//! From what an attempt came to, to what the store is told. Pure.
+
+use crate::{
+    backoff::Hint,
+    classify::{Failure, Outcome},
+    queue::{Attempted, Reason, Report, Settle, config::Config},
+};
+use std::time::Duration;
+
+/// Waits are no longer, so that no store has to add more to its clock than it can: by then any message is too old.
+const LONGEST: Duration = Duration::from_secs(365 * 24 * 3600);
+/// Those who were told the same moment do not all come at it.
+const SPREAD: Duration = Duration::from_secs(1);
+
+pub(super) fn judge(report: &Report, attempted: Attempted, config: &Config, random: &mut fastrand::Rng) -> Settle {
+    let hint = report.verdict().hint();
+    match report.verdict().outcome() {
+        Outcome::Success => Settle::Done,
+        Outcome::Rejected if report.is_undecodable() => Settle::Dead { reason: Reason::Undecodable, attempted },
+        Outcome::Rejected => Settle::Dead { reason: Reason::Rejected, attempted },
+        // the other side forbids another attempt, and does not say that nothing was done
+        Outcome::Failure(_) if hint == Some(Hint::Never) => Settle::Dead { reason: Reason::Exhausted, attempted },
+        Outcome::Failure(Failure::Overloaded) | Outcome::Refused => {
+            Settle::Park { after: hinted(hint, random).unwrap_or_else(|| unhinted(config.park_for, random)), attempted }
+        }
+        Outcome::Ignored => Settle::Park { after: unhinted(config.park_for, random), attempted },
+        Outcome::Failure(_) if attempted.attempt >= config.max_attempts => {
+            Settle::Dead { reason: Reason::Exhausted, attempted }
+        }
+        Outcome::Failure(_) => {
+            let own = config.backoff.delay(attempted.attempt, Duration::ZERO, random);
+            let after = match hint {
+                Some(Hint::Exactly(after)) => after,
+                _ => own.max(hinted(hint, random).unwrap_or_default()),
+            };
+            Settle::Retry { after: after.min(LONGEST), attempted }
+        }
+    }
+}
+
+/// What was asked for, in full.
+fn hinted(hint: Option<Hint>, random: &mut fastrand::Rng) -> Option<Duration> {
+    let after = match hint? {
+        Hint::Exactly(after) => after,
+        other => {
+            let after = other.after()?;
+            after.saturating_add((after / 10).min(SPREAD).mul_f64(random.f64()))
+        }
+    };
+    Some(after.min(LONGEST))
+}
+
+/// Between half of it and all of it.
+fn unhinted(wait: Duration, random: &mut fastrand::Rng) -> Duration {
+    let wait = wait.min(LONGEST);
+    wait / 2 + (wait / 2).mul_f64(random.f64())
+}

@@ -1,0 +1,89 @@
+use super::run::Context;
+use crate::{
+    queue::{Lease, LeaseLost, counters::Counters},
+    telemetry::event,
+    token::Token,
+};
+use std::{
+    collections::HashMap,
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
+};
+use tokio::{
+    sync::oneshot,
+    time::{sleep, timeout},
+};
+
+/// The leases of everything that is running: extended together, one call to the store for all of them.
+#[derive(Default)]
+pub(super) struct Leases {
+    held: Mutex<HashMap<Token, (Lease, oneshot::Sender<()>)>>,
+}
+
+/// One lease: extended until this is dropped.
+pub(super) struct Held {
+    leases: Arc<Context>,
+    token: Token,
+}
+
+impl Leases {
+    fn lock(&self) -> MutexGuard<'_, HashMap<Token, (Lease, oneshot::Sender<()>)>> {
+        self.held.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// The receiver is told when the lease is lost.
+    pub(super) fn hold(context: &Arc<Context>, lease: Lease) -> (Held, oneshot::Receiver<()>) {
+        let (tell, lost) = oneshot::channel();
+        context.leases.lock().insert(lease.token, (lease, tell));
+        (Held { leases: context.clone(), token: lease.token }, lost)
+    }
+
+    /// Extends every third of a lease, for ever: whatever is held is extended before two thirds of it are over. A store that
+    /// does not answer cancels nothing, since nobody else is known to have claimed; it is asked again a third later.
+    pub(super) async fn keep(context: Arc<Context>) {
+        let lease = context.config.lease;
+        loop {
+            sleep(lease / 3).await;
+            let held: Vec<Lease> = context.leases.lock().values().map(|(lease, _)| *lease).collect();
+            if held.is_empty() {
+                continue;
+            }
+            match timeout(lease / 3, context.queue.store().extend(held.clone(), lease)).await {
+                Ok(Ok(answers)) => {
+                    let lost = held.into_iter().zip(answers).filter(|(_, answer)| *answer == Err(LeaseLost));
+                    lost.for_each(|(lease, _)| context.leases.lose(&context, lease));
+                }
+                Ok(Err(error)) => {
+                    event!(
+                        WARN,
+                        "leases not extended: the store failed",
+                        queue = context.queue.name(),
+                        error = error.to_string()
+                    );
+                }
+                Err(_) => event!(WARN, "leases not extended in time", queue = context.queue.name()),
+            }
+        }
+    }
+
+    /// One that is not held any more was settled in the meantime.
+    fn lose(&self, context: &Context, lease: Lease) {
+        let held = self.lock().remove(&lease.token);
+        if let Some((_, tell)) = held {
+            Counters::add(&context.queue.counters().lost);
+            event!(
+                WARN,
+                "lease lost, attempt cancelled",
+                queue = context.queue.name(),
+                id = lease.id.to_string(),
+                attempt = lease.attempt
+            );
+            let _ = tell.send(());
+        }
+    }
+}
+
+impl Drop for Held {
+    fn drop(&mut self) {
+        self.leases.leases.lock().remove(&self.token);
+    }
+}

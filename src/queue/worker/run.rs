@@ -1,0 +1,235 @@
+//! The loop: a free place, a ready service, a claim; then each message in a task of its own.
+
+use super::{job::job, leases::Leases, pause::Pause};
+use crate::{
+    attempt::deadline_after,
+    backoff::Random,
+    classify::of_error,
+    error::{BoxError, StoreError},
+    queue::{Claim, IntoReport, Message, Queue, Settle, config::Config},
+    telemetry::event,
+};
+use std::{
+    future::poll_fn,
+    pin::{Pin, pin},
+    sync::Arc,
+    task::Poll,
+    time::Duration,
+};
+use tokio::{
+    task::JoinSet,
+    time::{Instant, sleep, timeout, timeout_at},
+};
+use tower_service::Service;
+
+/// How often what is over is removed from the store, and how much of it in one commit.
+const SWEEP_EVERY: Duration = Duration::from_secs(60);
+const SWEEP_MOST: usize = 1000;
+/// How long tasks that were dropped have to let go of what they hold.
+const ABORT: Duration = Duration::from_secs(1);
+
+/// What the loop, its jobs and its keepers share.
+pub(super) struct Context {
+    pub(super) queue: Queue,
+    pub(super) config: Config,
+    pub(super) random: Random,
+    pub(super) leases: Leases,
+}
+
+impl Context {
+    pub(super) fn new(queue: Queue, config: Config) -> Arc<Self> {
+        let random = config.seed.map_or_else(Random::new, Random::with_seed);
+        Arc::new(Self { queue, config, random, leases: Leases::default() })
+    }
+}
+
+pub(super) async fn run<S>(context: Arc<Context>, service: S, shutdown: impl Future<Output = ()>)
+where
+    S: Service<Message> + Clone + Send + 'static,
+    S::Response: IntoReport,
+    S::Error: Into<BoxError>,
+    S::Future: Send,
+{
+    let mut jobs = JoinSet::new();
+    // in sets, so that all end with this future if it is dropped
+    let mut keepers = JoinSet::new();
+    keepers.spawn(Leases::keep(context.clone()));
+    keepers.spawn(sweep(context.clone()));
+    let deadline = work(&context, service, pin!(shutdown), &mut jobs).await;
+    let drained = timeout_at(deadline, async { while jobs.join_next().await.is_some() {} }).await;
+    if drained.is_err() {
+        event!(WARN, "drain limit reached: attempts dropped", queue = context.queue.name(), attempts = jobs.len());
+        jobs.abort_all();
+        // one that never yields cannot be dropped: it is not waited for
+        let _ = timeout(ABORT, async { while jobs.join_next().await.is_some() {} }).await;
+    }
+}
+
+/// Until `shutdown`. Answers by when everything has to have ended.
+async fn work<S>(
+    context: &Arc<Context>,
+    mut service: S,
+    mut shutdown: Pin<&mut impl Future<Output = ()>>,
+    jobs: &mut JoinSet<()>,
+) -> Instant
+where
+    S: Service<Message> + Clone + Send + 'static,
+    S::Response: IntoReport,
+    S::Error: Into<BoxError>,
+    S::Future: Send,
+{
+    let mut pause = Pause::new(context.random.stream());
+    let by = || deadline_after(context.config.drain);
+    loop {
+        let ready = tokio::select! {
+            biased;
+            () = &mut shutdown => return by(),
+            ready = ready(context, &mut service, jobs) => ready,
+        };
+        let mut ready = match ready {
+            Ok(ready) => ready,
+            Err(error) => {
+                let hint = of_error(&error).hint().and_then(crate::backoff::Hint::after);
+                event!(
+                    WARN,
+                    "the service cannot become ready",
+                    queue = context.queue.name(),
+                    error = error.to_string()
+                );
+                tokio::select! {
+                    biased;
+                    () = &mut shutdown => return by(),
+                    () = pause.wait(hint.unwrap_or_default()) => continue,
+                }
+            }
+        };
+        let claimed = match claim(context, ready.len(), shutdown.as_mut()).await {
+            Claimed::Now(claimed) => claimed,
+            Claimed::Late(messages, deadline) => {
+                release(context, &messages, deadline).await;
+                return deadline;
+            }
+        };
+        match claimed {
+            Ok(messages) if messages.is_empty() => {
+                pause.reset();
+                // an idle worker holds no place of a limit that others share
+                drop(ready);
+                tokio::select! {
+                    biased;
+                    () = &mut shutdown => return by(),
+                    () = context.queue.store().wait(context.queue.name()) => {}
+                }
+            }
+            Ok(messages) => {
+                pause.reset();
+                for message in messages {
+                    // a claim gives at most as many as are ready
+                    let Some(service) = ready.pop() else { break };
+                    jobs.spawn(job(context.clone(), service, message));
+                }
+            }
+            Err(error) => {
+                drop(ready);
+                event!(
+                    WARN,
+                    "nothing claimed: the store failed",
+                    queue = context.queue.name(),
+                    error = error.to_string()
+                );
+                tokio::select! {
+                    biased;
+                    () = &mut shutdown => return by(),
+                    () = pause.wait(Duration::ZERO) => {}
+                }
+            }
+        }
+    }
+}
+
+/// As many instances as are ready at once and have a free place; waits for the first.
+async fn ready<S>(context: &Context, service: &mut S, jobs: &mut JoinSet<()>) -> Result<Vec<S>, BoxError>
+where
+    S: Service<Message> + Clone,
+    S::Error: Into<BoxError>,
+{
+    while jobs.try_join_next().is_some() {}
+    while jobs.len() >= context.config.concurrency {
+        jobs.join_next().await;
+    }
+    let mut first = service.clone();
+    poll_fn(|cx| first.poll_ready(cx)).await.map_err(Into::into)?;
+    let mut ready = vec![first];
+    let free = context.config.concurrency - jobs.len();
+    while ready.len() < free {
+        let mut next = service.clone();
+        match poll_fn(|cx| Poll::Ready(next.poll_ready(cx))).await {
+            Poll::Ready(Ok(())) => ready.push(next),
+            // an error comes again when it is the first that is asked
+            Poll::Ready(Err(_)) | Poll::Pending => break,
+        }
+    }
+    Ok(ready)
+}
+
+enum Claimed {
+    Now(Result<Vec<Message>, StoreError>),
+    /// `shutdown` came first; by when everything has to have ended.
+    Late(Vec<Message>, Instant),
+}
+
+/// A claim is not dropped when `shutdown` comes while it is on its way: what a store had claimed by that moment would lie
+/// under a lease that nobody holds.
+async fn claim(context: &Context, limit: usize, mut shutdown: Pin<&mut impl Future<Output = ()>>) -> Claimed {
+    let Config { lease, max_attempts, drain, .. } = context.config;
+    let mut claim = context.queue.store().claim(context.queue.name(), Claim { limit, lease, max_attempts });
+    tokio::select! {
+        biased;
+        () = &mut shutdown => {
+            let deadline = deadline_after(drain);
+            let claimed = timeout_at(deadline, claim).await;
+            Claimed::Late(claimed.ok().and_then(Result::ok).unwrap_or_default(), deadline)
+        }
+        claimed = &mut claim => Claimed::Now(claimed),
+    }
+}
+
+/// Gives back what was claimed and not begun. If the store fails, the leases lapse.
+async fn release(context: &Context, messages: &[Message], deadline: Instant) {
+    let settled: Vec<_> = messages.iter().map(|message| (message.lease(), Settle::Release)).collect();
+    if settled.is_empty() {
+        return;
+    }
+    match timeout_at(deadline, context.queue.store().settle(settled)).await {
+        Ok(Ok(_)) => {}
+        Ok(Err(error)) => {
+            event!(WARN, "not released: the store failed", queue = context.queue.name(), error = error.to_string());
+        }
+        Err(_) => event!(WARN, "not released in time", queue = context.queue.name()),
+    }
+}
+
+/// Removes what is over, for ever.
+async fn sweep(context: Arc<Context>) {
+    let mut random = context.random.stream();
+    loop {
+        // several workers on one store do not all come at once
+        sleep(SWEEP_EVERY.mul_f64(0.5 + random.f64())).await;
+        loop {
+            let swept = context.queue.store().sweep(context.queue.name(), context.config.keep_done, SWEEP_MOST).await;
+            match swept {
+                Ok(swept) if swept >= SWEEP_MOST => {}
+                Ok(_) => break,
+                Err(error) => {
+                    event!(
+                        WARN,
+                        "not swept: the store failed",
+                        queue = context.queue.name(),
+                        error = error.to_string()
+                    );
+                    break;
+                }
+            }
+        }
+    }
+}

@@ -1,0 +1,208 @@
+use super::{
+    Moment,
+    lane::Lane,
+    row::{Row, State},
+};
+use crate::{
+    queue::{
+        Attempted, Claim, DeadLetter, Enqueued, Filter, Lease, LeaseLost, Message, MessageId, NewMessage, Reason,
+        Settle, Stats,
+    },
+    token::Token,
+};
+use std::{
+    collections::{BTreeMap, HashMap},
+    sync::Arc,
+    time::Duration,
+};
+use tokio::time::Instant;
+
+pub(super) type RowId = i64;
+
+/// The rows of all queues, and one [`Lane`] a queue.
+#[derive(Default)]
+pub(super) struct Shelf {
+    rows: HashMap<RowId, Row>,
+    lanes: BTreeMap<Arc<str>, Lane>,
+    last: RowId,
+}
+
+impl Shelf {
+    pub(super) fn enqueue(&mut self, queue: &str, message: NewMessage, now: Moment) -> Enqueued {
+        let name = self.name(queue);
+        let lane = self.lanes.entry(name.clone()).or_default();
+        if let Some(id) = lane.duplicate_of(message.dedupe(), now.at) {
+            return Enqueued::Duplicate(id);
+        }
+        let id = MessageId::new();
+        lane.know(&message, id, now.after(message.dedupe_for()));
+        self.last += 1;
+        let row = self.last;
+        let due = now.after(message.delay());
+        lane.due.insert((due, row));
+        let max_age = message.max_age();
+        let expires = now.after(message.delay().saturating_add(max_age));
+        let lease = Lease { id, row, attempt: 0, token: Token([0; 16]) };
+        let message = Message::claimed(name, lease, 0, now.date, message);
+        self.rows.insert(row, Row::new(message, due, max_age, expires));
+        Enqueued::New(id)
+    }
+
+    /// The name, shared by all rows of the queue.
+    fn name(&self, queue: &str) -> Arc<str> {
+        self.lanes.get_key_value(queue).map_or_else(|| queue.into(), |(name, _)| name.clone())
+    }
+
+    pub(super) fn claim(&mut self, queue: &str, claim: Claim, now: Moment) -> Vec<Message> {
+        let mut claimed = Vec::new();
+        let Some(lane) = self.lanes.get_mut(queue) else { return claimed };
+        let until = now.after(claim.lease);
+        while claimed.len() < claim.limit {
+            let Some(id) = lane.pop_due(now.at) else { break };
+            let Some(row) = self.rows.get_mut(&id) else { continue };
+            let lapsed = matches!(row.state, State::Claimed { .. });
+            if lapsed {
+                row.note("crashed", "its lease lapsed", now);
+            }
+            let reason = if lapsed && row.message.attempt() >= claim.max_attempts {
+                Some(Reason::Crashed)
+            } else {
+                (row.expires <= now.at).then_some(Reason::Expired)
+            };
+            if let Some(reason) = reason {
+                row.state = State::Dead { reason, at: now.date };
+                lane.dead.insert(row.message.id(), id);
+            } else {
+                claimed.push(row.claimed(until));
+            }
+        }
+        // listed only now: a lease of no time at all would be due again at once
+        lane.due.extend(claimed.iter().map(|message| (until, message.lease.row)));
+        claimed
+    }
+
+    /// The row that this lease holds.
+    fn held(&mut self, lease: Lease) -> Result<(&mut Row, &mut Lane), LeaseLost> {
+        let row = self.rows.get_mut(&lease.row).ok_or(LeaseLost)?;
+        if row.message.lease() != lease || !matches!(row.state, State::Claimed { .. }) {
+            return Err(LeaseLost);
+        }
+        let lane = self.lanes.get_mut(row.message.queue()).ok_or(LeaseLost)?;
+        Ok((row, lane))
+    }
+
+    pub(super) fn extend(&mut self, lease: Lease, until: Instant) -> Result<(), LeaseLost> {
+        let (row, lane) = self.held(lease)?;
+        lane.unlist(row, lease.row);
+        row.state = State::Claimed { until };
+        lane.due.insert((until, lease.row));
+        Ok(())
+    }
+
+    pub(super) fn settle(&mut self, lease: Lease, settle: Settle, now: Moment) -> Result<(), LeaseLost> {
+        let (row, lane) = self.held(lease)?;
+        lane.unlist(row, lease.row);
+        let stamped = |attempted: Attempted| Attempted {
+            at: now.date,
+            error: Attempted::shortened(attempted.error),
+            ..attempted
+        };
+        row.state = match settle {
+            Settle::Done => {
+                lane.done.push_back((now.at, lease.row));
+                State::Done
+            }
+            // no wait outlasts the greatest age: then the next claim finds that it is over
+            Settle::Retry { after, attempted } => {
+                row.remember(stamped(attempted), false);
+                State::Waiting { due: now.after(after).min(row.expires), parked: false }
+            }
+            Settle::Park { after, attempted } => {
+                row.remember(stamped(attempted), true);
+                row.message.lease.attempt -= 1;
+                State::Waiting { due: now.after(after).min(row.expires), parked: true }
+            }
+            Settle::Release => {
+                row.message.lease.attempt -= 1;
+                State::Waiting { due: now.at, parked: false }
+            }
+            Settle::Dead { reason, attempted } => {
+                row.remember(stamped(attempted), false);
+                lane.dead.insert(lease.id, lease.row);
+                State::Dead { reason, at: now.date }
+            }
+        };
+        if let Some(due) = row.state.due() {
+            lane.due.insert((due, lease.row));
+        }
+        Ok(())
+    }
+
+    pub(super) fn dead(
+        &self,
+        queue: &str,
+        filter: &Filter,
+        cursor: Option<MessageId>,
+        limit: usize,
+    ) -> Vec<DeadLetter> {
+        let Some(lane) = self.lanes.get(queue) else { return Vec::new() };
+        lane.dead
+            .iter()
+            .filter(|(id, _)| cursor.is_none_or(|cursor| **id > cursor))
+            .filter_map(|(_, row)| self.rows.get(row)?.letter())
+            .filter(|letter| filter.matches(letter))
+            .take(limit)
+            .collect()
+    }
+
+    pub(super) fn redrive(&mut self, queue: &str, id: MessageId, by: &str, now: Moment) -> bool {
+        let Some(lane) = self.lanes.get_mut(queue) else { return false };
+        let Some(row_id) = lane.dead.remove(&id) else { return false };
+        let Some(row) = self.rows.get_mut(&row_id) else { return false };
+        let State::Dead { reason, .. } = row.state else { return false };
+        row.note("redriven", by, now);
+        row.message.epoch += u32::from(reason.is_certain());
+        row.message.lease.attempt = 0;
+        row.expires = now.after(row.max_age);
+        row.state = State::Waiting { due: now.at, parked: false };
+        lane.due.insert((now.at, row_id));
+        true
+    }
+
+    pub(super) fn purge(&mut self, queue: &str, id: MessageId) -> bool {
+        let row = self.lanes.get_mut(queue).and_then(|lane| lane.dead.remove(&id));
+        row.is_some_and(|row| self.rows.remove(&row).is_some())
+    }
+
+    pub(super) fn sweep(&mut self, queue: &str, keep_done: Duration, most: usize, now: Moment) -> usize {
+        let Some(lane) = self.lanes.get_mut(queue) else { return 0 };
+        let done = lane.long_done(now.at, keep_done, most);
+        for row in &done {
+            self.rows.remove(row);
+        }
+        done.len() + lane.forget(now.at, most)
+    }
+
+    pub(super) fn stats(&self, queue: &str, now: Moment) -> Stats {
+        let mut stats = Stats::default();
+        let Some(lane) = self.lanes.get(queue) else { return stats };
+        stats.dead = lane.dead.len() as u64;
+        stats.done = lane.done.len() as u64;
+        for (due, row) in &lane.due {
+            let state = self.rows.get(row).map(|row| row.state);
+            let of = match state {
+                _ if *due <= now.at => &mut stats.ready,
+                Some(State::Claimed { .. }) => &mut stats.claimed,
+                Some(State::Waiting { parked: true, .. }) => &mut stats.parked,
+                _ => &mut stats.scheduled,
+            };
+            *of += 1;
+        }
+        stats
+    }
+
+    /// When something can be claimed next, if anything has not ended.
+    pub(super) fn next(&self, queue: &str) -> Option<Instant> {
+        self.lanes.get(queue)?.due.first().map(|(due, _)| *due)
+    }
+}

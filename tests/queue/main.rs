@@ -1,0 +1,18 @@
+//! Queue, worker, accept and dead letters, over the memory store.
+#![cfg(all(feature = "queue", feature = "testing"))]
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::missing_panics_doc,
+    missing_docs,
+    reason = "a test fails by panicking"
+)]
+
+mod lease;
+mod memory;
+mod readiness;
+mod settle;
+mod shutdown;
+mod store_errors;
+mod support;
