@@ -52,7 +52,7 @@ impl Job {
         let result = if attempt == 1 { "executed" } else { "executed_again" };
         count(names::IDEMPOTENCY_REQUESTS, &state.name, ("result", result));
         let _running = state.run();
-        let claim = Claim::new(key, ledger.fence, attempt, store.id());
+        let claim = Claim::new(key, ledger.fence, attempt, store.id(), ledger.shared.config.keep);
         parts.extensions.insert(claim.clone());
         let request = Request::from_parts(parts, B::from_whole(body.data, body.trailers));
 

@@ -4,10 +4,13 @@ use super::{
     SqliteStore,
     clock::{duration, millis, now},
     error::UNREADABLE,
+    transaction::SqliteTransaction,
 };
 use crate::{
     error::{BoxFuture, StoreError},
-    idempotency::{Begin, Begun, Fence, Fenced, Fingerprint, IdempotencyStore, Recorded, StoreKey, StoredResponse},
+    idempotency::{
+        Begin, Begun, Claim, Fence, Fenced, Fingerprint, IdempotencyStore, Recorded, StoreKey, StoredResponse,
+    },
     token::{StoreId, Token},
 };
 use rusqlite::{Connection, OptionalExtension, Row, params};
@@ -72,6 +75,26 @@ impl IdempotencyStore for SqliteStore {
     }
 }
 
+impl SqliteTransaction<'_> {
+    /// Records what the claimed request came to, in this transaction: the record is there exactly if everything else that it
+    /// writes is. Kept for as long as the claim says; headers that are not for a second reader go.
+    ///
+    /// # Errors
+    /// When the claim is another store's, was lost to a later attempt, or is complete already. Passed on with `?`, it rolls
+    /// the transaction back.
+    pub fn complete(&mut self, claim: &Claim, response: &StoredResponse) -> Result<(), StoreError> {
+        self.belongs(claim.store())?;
+        // before anything can fail: from here on the layer asks what became of the record, and believes no status
+        claim.mark_in_transaction();
+        let recorded = Recorded::Response(response.clone().cleaned());
+        match complete_in(self, claim.fence(), &recorded, claim.keep())? {
+            Fenced::Done => Ok(()),
+            Fenced::Already => Err(StoreError::new("the claim is complete already")),
+            Fenced::Lost => Err(StoreError::new("the claim was lost to a later attempt")),
+        }
+    }
+}
+
 /// A row, as `begin` reads it.
 struct Found {
     fingerprint: Fingerprint,
@@ -124,12 +147,7 @@ fn begin_in(conn: &Connection, begin: &Begin) -> Result<Begun, StoreError> {
     Ok(Begun::Acquired { attempt })
 }
 
-pub(super) fn complete_in(
-    conn: &Connection,
-    fence: Fence,
-    recorded: &Recorded,
-    keep: Duration,
-) -> Result<Fenced, StoreError> {
+fn complete_in(conn: &Connection, fence: Fence, recorded: &Recorded, keep: Duration) -> Result<Fenced, StoreError> {
     let (to, response) = match recorded {
         Recorded::Response(response) => (RESPONSE, Some(response.encode())),
         Recorded::NotRetained => (NOT_RETAINED, None),

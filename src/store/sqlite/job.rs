@@ -20,8 +20,10 @@ pub(super) trait Job: Send {
     fn run(&mut self, tx: &mut SqliteTransaction<'_>) -> bool;
     /// It failed outside of its own error type: it panicked.
     fn fail(&mut self, error: StoreError);
-    /// Whether to begin it again in another group. Asking counts.
-    fn may_run_again(&mut self) -> bool;
+    /// What it failed with, if that is not for its caller alone.
+    fn error(&self) -> Option<&StoreError>;
+    /// Whether to begin it again in another group.
+    fn may_run_again(&self) -> bool;
     fn tell(self: Box<Self>, end: End<'_>);
 }
 
@@ -65,7 +67,11 @@ where
         self.out = Some(Err(error));
     }
 
-    fn may_run_again(&mut self) -> bool {
+    fn error(&self) -> Option<&StoreError> {
+        self.out.as_ref().and_then(|out| out.as_ref().err())
+    }
+
+    fn may_run_again(&self) -> bool {
         self.runs < RUNS
     }
 
@@ -103,7 +109,11 @@ where
         self.out = Some(Err(error.into()));
     }
 
-    fn may_run_again(&mut self) -> bool {
+    fn error(&self) -> Option<&StoreError> {
+        None
+    }
+
+    fn may_run_again(&self) -> bool {
         false
     }
 

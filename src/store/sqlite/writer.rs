@@ -82,7 +82,7 @@ impl Writer<'_> {
             };
             let Some(first) = first else { break };
             self.setup.status.busy();
-            // A panic here is one in a destructor of somebody's answer: closures are caught where they run.
+            // the last net: whatever panicked, the thread goes on
             let group = catch_unwind(AssertUnwindSafe(|| self.group(first, only_again)));
             if group.is_err() {
                 self.guard.leave();
@@ -117,7 +117,7 @@ impl Writer<'_> {
             if job.is_awaited() {
                 if let Err(lost) = self.one(&mut job) {
                     self.roll_back();
-                    job.tell(End::Culprit(&lost));
+                    tell(job, End::Culprit(&lost));
                     return self.lost(members, &lost);
                 }
                 members.push(job);
@@ -140,7 +140,7 @@ impl Writer<'_> {
         #[expect(clippy::cast_precision_loss, reason = "a group is small")]
         observe(names::STORE_GROUP, name, members.len() as f64);
         for job in members {
-            job.tell(End::Committed);
+            tell(job, End::Committed);
         }
         self.maintenance.after_commit(self.conn);
     }
@@ -163,7 +163,7 @@ impl Writer<'_> {
             false
         });
         if self.conn.is_autocommit() {
-            return Err(StoreError::new("rolled back by SQLite with its group: nothing was written, safe to repeat"));
+            return Err(rolled_back(job));
         }
         if users {
             return Ok(self.control.end(keep)?);
@@ -171,7 +171,7 @@ impl Writer<'_> {
         // Without a savepoint a job of the crate that stopped half-way is undone together with its group. Nothing but the disk
         // stops one, and it rarely stops one alone.
         if !keep && self.conn.total_changes() != changes {
-            return Err(StoreError::new("rolled back with its group: nothing was written, safe to repeat"));
+            return Err(rolled_back(job));
         }
         Ok(())
     }
@@ -179,11 +179,11 @@ impl Writer<'_> {
     /// The group came to nothing: the crate's jobs are run again, the others are told.
     fn lost(&mut self, members: Vec<BoxJob>, lost: &StoreError) {
         event!(WARN, "a group commit was rolled back", jobs = members.len(), error = lost as &dyn std::error::Error);
-        for mut job in members.into_iter().rev() {
+        for job in members.into_iter().rev() {
             if job.may_run_again() {
                 self.again.push_front(job);
             } else {
-                job.tell(End::Lost(lost));
+                tell(job, End::Lost(lost));
             }
         }
     }
@@ -191,14 +191,14 @@ impl Writer<'_> {
     /// No group can begin. All who wait have waited as long as the first one: none is made to wait again.
     fn refuse_all(&mut self, first: BoxJob, error: &StoreError) {
         event!(WARN, "no group commit could begin", error = error as &dyn std::error::Error);
-        first.tell(End::Lost(error));
+        tell(first, End::Lost(error));
         let waiting = self.jobs.len();
         for job in self.again.drain(..) {
-            job.tell(End::Lost(error));
+            tell(job, End::Lost(error));
         }
         for _ in 0..waiting {
             match self.jobs.try_recv() {
-                Ok(job) => job.tell(End::Lost(error)),
+                Ok(job) => tell(job, End::Lost(error)),
                 Err(_) => break,
             }
         }
@@ -210,5 +210,18 @@ impl Writer<'_> {
         {
             event!(ERROR, "a group commit could not be rolled back", error = &e as &dyn std::error::Error);
         }
+    }
+}
+
+/// What the others of the group are told.
+fn rolled_back(culprit: &BoxJob) -> StoreError {
+    let what = "rolled back together with another's: nothing was written, safe to repeat";
+    culprit.error().map_or_else(|| StoreError::new(what), |e| StoreError::with_source(what, e.clone()))
+}
+
+/// An answer that finds nobody is dropped here, and its destructor may panic: the others' answers still go out.
+fn tell(job: BoxJob, end: End<'_>) {
+    if catch_unwind(AssertUnwindSafe(|| job.tell(end))).is_err() {
+        event!(ERROR, "an answer of a closure panicked when it was dropped");
     }
 }

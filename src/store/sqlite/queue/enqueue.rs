@@ -7,9 +7,23 @@ use super::{
 };
 use crate::{
     error::StoreError,
-    queue::{Enqueued, MessageId, NewMessage},
+    queue::{Enqueued, MessageId, NewMessage, Queue},
 };
 use rusqlite::{Connection, OptionalExtension, params};
+
+impl SqliteTransaction<'_> {
+    /// Enqueues a message in this transaction: it is there exactly if everything else that the closure writes is. Whoever
+    /// waits for the queue is woken after the commit.
+    ///
+    /// # Errors
+    /// When the queue is in another store. Passed on with `?`, it rolls the transaction back.
+    pub fn enqueue(&mut self, queue: &Queue, message: NewMessage) -> Result<Enqueued, StoreError> {
+        self.belongs(queue.store().id())?;
+        let enqueued = one(self, queue.name(), &message, now(self)?)?;
+        self.wake(queue.name());
+        Ok(enqueued)
+    }
+}
 
 pub(super) fn enqueue(
     tx: &mut SqliteTransaction<'_>,
