@@ -7,6 +7,7 @@ use std::{
         Arc,
         atomic::{AtomicBool, Ordering},
     },
+    time::Duration,
 };
 use tokio::sync::Notify;
 
@@ -24,15 +25,16 @@ struct Inner {
     fence: Fence,
     attempt: u32,
     store: StoreId,
+    keep: Duration,
     in_transaction: AtomicBool,
     lost: AtomicBool,
     told: Notify,
 }
 
 impl Claim {
-    pub(super) fn new(key: IdempotencyKey, fence: Fence, attempt: u32, store: StoreId) -> Self {
+    pub(super) fn new(key: IdempotencyKey, fence: Fence, attempt: u32, store: StoreId, keep: Duration) -> Self {
         let (in_transaction, lost, told) = (AtomicBool::new(false), AtomicBool::new(false), Notify::new());
-        Self { inner: Arc::new(Inner { key, fence, attempt, store, in_transaction, lost, told }) }
+        Self { inner: Arc::new(Inner { key, fence, attempt, store, keep, in_transaction, lost, told }) }
     }
 
     /// The caller's key.
@@ -53,6 +55,11 @@ impl Claim {
     /// The store that the claim is in: completing it in a transaction of another store is an error.
     pub fn store(&self) -> StoreId {
         self.inner.store
+    }
+
+    /// For how long the record of its answer is to be kept, from the completion on.
+    pub fn keep(&self) -> Duration {
+        self.inner.keep
     }
 
     /// Whether another attempt has taken the key over. What this run answers is then not what its caller gets.

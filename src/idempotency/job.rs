@@ -52,7 +52,7 @@ impl Job {
         if attempt > 1 {
             event!(WARN, "running again what an earlier attempt left unknown", name = &*state.name, attempt = attempt);
         }
-        let claim = Claim::new(key, ledger.fence, attempt, ledger.shared.store.id());
+        let claim = Claim::new(key, ledger.fence, attempt, ledger.shared.store.id(), ledger.shared.config.keep);
         parts.extensions.insert(claim.clone());
         let request = Request::from_parts(parts, B::from_whole(body.data, body.trailers));
         let running = state.run();

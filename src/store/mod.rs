@@ -5,9 +5,12 @@
 //! | backend | feature | survives | shared between processes |
 //! | --- | --- | --- | --- |
 //! | [`MemoryStore`](memory::MemoryStore) | none | nothing: it ends with the process | no |
+//! | [`SqliteStore`](sqlite::SqliteStore) | `sqlite` | the machine: every answer comes after an fsync | of one machine |
 //!
 //! A store of your own implements the same traits; the contract suites in [`testing`](crate::testing) (feature `testing`) say
 //! whether it keeps their laws.
 
 #[cfg(any(feature = "idempotency", feature = "queue"))]
 pub mod memory;
+#[cfg(all(feature = "sqlite", any(feature = "idempotency", feature = "queue")))]
+pub mod sqlite;

@@ -40,3 +40,8 @@ pub const QUEUE_ATTEMPT_SECONDS: &str = "steadfast_queue_attempt_seconds";
 
 /// Counter, label `result`: deliveries that a webhook layer saw.
 pub const WEBHOOK_DELIVERIES: &str = "steadfast_webhook_deliveries_total";
+
+/// Histogram, seconds: how long a group commit of a store took, the fsync included.
+pub const STORE_COMMIT: &str = "steadfast_store_commit_seconds";
+/// Histogram: jobs that shared a group commit of a store.
+pub const STORE_GROUP: &str = "steadfast_store_group_jobs";

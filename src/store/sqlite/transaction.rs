@@ -1,0 +1,61 @@
+use super::wakes::Wakes;
+use crate::{error::StoreError, token::StoreId};
+use rusqlite::Connection;
+use std::{fmt, ops::Deref, sync::Arc};
+use tokio::sync::Notify;
+
+/// What a closure of [`SqliteStore::transaction`](super::SqliteStore::transaction) works with: the connection that writes, in
+/// the middle of a transaction.
+///
+/// The user's own statements go through `Deref` to [`rusqlite::Connection`]. Statements that would end the transaction or
+/// leave the file (`BEGIN`, `COMMIT`, `ROLLBACK`, `ATTACH`, `DETACH`, `PRAGMA`) are refused; savepoints are welcome. Hooks and
+/// handlers of the connection belong to the store: leave them alone.
+pub struct SqliteTransaction<'a> {
+    pub(super) conn: &'a Connection,
+    pub(super) store: StoreId,
+    pub(super) wakes: &'a Wakes,
+    /// Whom to wake after the commit.
+    pub(super) woken: &'a mut Vec<Arc<Notify>>,
+}
+
+impl SqliteTransaction<'_> {
+    /// Which store this is a transaction of.
+    pub fn store(&self) -> StoreId {
+        self.store
+    }
+
+    /// Whether something that belongs to `store` may be written here.
+    #[cfg_attr(not(any(feature = "idempotency", feature = "queue")), expect(dead_code, reason = "asked by both"))]
+    pub(super) fn belongs(&self, store: StoreId) -> Result<(), StoreError> {
+        if store != self.store {
+            return Err(StoreError::new("it belongs to another store than this transaction"));
+        }
+        if self.conn.is_autocommit() {
+            return Err(StoreError::new("this transaction was rolled back"));
+        }
+        Ok(())
+    }
+
+    /// Tells, after the commit, whoever waits for the queue.
+    #[cfg_attr(not(feature = "queue"), expect(dead_code, reason = "only queues are waited for"))]
+    pub(super) fn wake(&mut self, queue: &str) {
+        let notify = self.wakes.of(queue);
+        if !self.woken.iter().any(|other| Arc::ptr_eq(other, &notify)) {
+            self.woken.push(notify);
+        }
+    }
+}
+
+impl Deref for SqliteTransaction<'_> {
+    type Target = Connection;
+
+    fn deref(&self) -> &Connection {
+        self.conn
+    }
+}
+
+impl fmt::Debug for SqliteTransaction<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("SqliteTransaction").field("store", &self.store).finish_non_exhaustive()
+    }
+}
