@@ -19,6 +19,8 @@ pub mod queue;
 pub mod registry;
 pub mod setting;
 pub mod telemetry;
+#[cfg(feature = "testing")]
+pub mod testing;
 pub mod time;
 pub mod timeout;
 #[cfg(any(feature = "idempotency", feature = "queue"))]
