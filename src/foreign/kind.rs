@@ -1,4 +1,5 @@
 /// What an error of another crate says about the attempt.
+#[allow(dead_code, reason = "each crate's file says its own of them")]
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Kind {
     /// The request never reached the other side.

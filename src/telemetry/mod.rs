@@ -8,5 +8,7 @@ mod event;
 mod meter;
 pub mod names;
 
+#[allow(unused_imports, reason = "only the patterns have events")]
 pub(crate) use event::event;
+#[allow(unused_imports, reason = "each pattern uses its own of them")]
 pub(crate) use meter::{count, gauge, observe};
