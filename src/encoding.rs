@@ -1,4 +1,5 @@
 //! Header maps as bytes, for stores: a count, then each name and value with its length, all big-endian.
+#![allow(dead_code, reason = "which stores there are depends on the features")]
 
 use bytes::{Buf, BufMut, Bytes, BytesMut};
 use http::{HeaderMap, HeaderName, HeaderValue};

@@ -54,12 +54,7 @@ while the receiver is killed again and again and the CRM misbehaves. Exit status
 
 pub fn parse(mut words: impl Iterator<Item = String>) -> Result<Command, String> {
     let mut run = Run { seed: fastrand::u64(..1 << 32), events: 58, kills: 3, without: None };
-    let mut receive = Receive {
-        database: PathBuf::new(),
-        listen: String::new(),
-        crm: String::new(),
-        dedupe: true,
-    };
+    let mut receive = Receive { database: PathBuf::new(), listen: String::new(), crm: String::new(), dedupe: true };
     let mut child = false;
     while let Some(word) = words.next() {
         let mut value = || words.next().ok_or(format!("{word} needs a value"));

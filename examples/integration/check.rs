@@ -5,12 +5,7 @@ use crate::{
     events::{Event, digest},
     sender::Sent,
 };
-use std::{
-    collections::HashMap,
-    fmt,
-    sync::Arc,
-    time::Duration,
-};
+use std::{collections::HashMap, fmt, sync::Arc, time::Duration};
 use steadfast::queue::{DeadLetter, Reason, Stats};
 
 pub struct Outcome {

@@ -72,8 +72,7 @@ impl Crm {
         let table = "CREATE TABLE effect (id INTEGER PRIMARY KEY, delivery TEXT NOT NULL, digest INTEGER NOT NULL)";
         store.transaction(move |tx| Ok::<_, StoreError>(tx.execute_batch(table)?)).await?;
         let mended = Arc::new(AtomicBool::new(false));
-        let shared =
-            Shared { store: store.clone(), mended: mended.clone(), fenced: without != Some(Without::Fencing) };
+        let shared = Shared { store: store.clone(), mended: mended.clone(), fenced: without != Some(Without::Fencing) };
         let app = Router::new().route("/events", post(take)).with_state(shared);
         let app = if without == Some(Without::Idempotency) {
             app

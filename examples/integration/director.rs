@@ -45,8 +45,7 @@ async fn play(run: &Run, folder: &Path) -> Result<Outcome, BoxError> {
     let crm = Crm::start(&folder.join("crm.db"), faults, run.without).await?;
     let tally = Arc::new(Tally::default());
     let database = folder.join("hooks.db");
-    let mut receiver =
-        Receiver::new(database.clone(), crm.url(), run.without != Some(Without::Dedupe), tally.clone());
+    let mut receiver = Receiver::new(database.clone(), crm.url(), run.without != Some(Without::Dedupe), tally.clone());
     let address = receiver.start().await?;
     let sender = Arc::new(Sender::new(events.clone(), address, run.seed)?);
     // the same file from another process: how an operator looks in

@@ -96,7 +96,12 @@ impl Faults {
         let mut deck: Vec<_> = Fault::ALL.into_iter().flat_map(|fault| [Some(fault); 2]).collect();
         deck.extend([None; 20]);
         random.shuffle(&mut deck);
-        Self { deck: Mutex::new((random, deck)), met: Default::default(), requests: AtomicU64::new(0), hold: Mutex::default() }
+        Self {
+            deck: Mutex::new((random, deck)),
+            met: Default::default(),
+            requests: AtomicU64::new(0),
+            hold: Mutex::default(),
+        }
     }
 
     /// How often each kind was met.

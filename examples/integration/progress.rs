@@ -29,11 +29,8 @@ impl Progress {
             .map(|part| all.add(ProgressBar::new_spinner().with_style(line.clone()).with_prefix(part)));
         let lines = Arc::new(Lines { effects, parts, terminal: std::io::stderr().is_terminal(), events });
         let (stop, stopped) = oneshot::channel();
-        let drawing = tokio::spawn(draw(
-            lines.clone(),
-            (sender.clone(), crm.clone(), queue.clone(), tally.clone()),
-            stopped,
-        ));
+        let drawing =
+            tokio::spawn(draw(lines.clone(), (sender.clone(), crm.clone(), queue.clone(), tally.clone()), stopped));
         Self { lines, stop, drawing }
     }
 

@@ -5,7 +5,7 @@ use axum::Router;
 use std::{num::NonZeroU32, time::Duration};
 use steadfast::{
     backoff::Exponential,
-    circuit_breaker::{Circuits, CircuitBreakerLayer, Config},
+    circuit_breaker::{CircuitBreakerLayer, Circuits, Config},
     error::BoxError,
     place::reqwest::ToReqwest,
     queue::{Deliver, Queue, Worker},
@@ -32,9 +32,8 @@ pub async fn run(options: Receive) -> Result<(), BoxError> {
 
     // out: total deadline > retry > circuit > attempt timeout > client
     let backoff = Exponential::new(Duration::from_millis(20), Duration::from_millis(200))?;
-    let circuit = Config::default()
-        .with_consecutive_failures(NonZeroU32::new(4))
-        .with_open_for(Duration::from_millis(300));
+    let circuit =
+        Config::default().with_consecutive_failures(NonZeroU32::new(4)).with_open_for(Duration::from_millis(300));
     let client = ServiceBuilder::new()
         .layer(
             ClientStack::new("crm")

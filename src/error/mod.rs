@@ -20,19 +20,15 @@
 //! | [`StoreError`] | a store did not answer, or could not | repeat: every store call is safe to repeat |
 //! | [`Invalid`](crate::setting::Invalid) | a setting cannot be what it was given | mend the setting |
 
+mod boxed;
 mod find;
 mod refused;
 mod status;
 mod store;
 
+pub use boxed::{BoxError, BoxFuture};
 pub use find::{as_error, find};
 pub(crate) use find::{chain, known};
 pub use refused::Refused;
 pub(crate) use status::StatusSource;
 pub use store::StoreError;
-
-/// Any error, boxed: the error type of every layer that can fail by itself.
-pub type BoxError = Box<dyn std::error::Error + Send + Sync>;
-
-/// A boxed future: what the object-safe store traits return (one allocation beside a round trip or an fsync).
-pub type BoxFuture<'a, T> = std::pin::Pin<Box<dyn Future<Output = T> + Send + 'a>>;

@@ -26,6 +26,7 @@ impl StatusSource {
     }
 
     #[cfg(feature = "tonic")]
+    #[expect(clippy::unnecessary_wraps, reason = "the same shape with and without the feature")]
     fn get(&self, code: i32, message: &dyn Display) -> Option<&(dyn Error + 'static)> {
         let status = self.made.get_or_init(|| Box::new(crate::foreign::status(code, message.to_string())));
         Some(&**status)

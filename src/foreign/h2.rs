@@ -1,7 +1,7 @@
 use super::Kind;
 use std::error::Error;
 
-/// RFC 9113, 8.7: after REFUSED_STREAM, and on streams beyond the last one that a GOAWAY names, nothing was processed.
+/// RFC 9113, 8.7: after `REFUSED_STREAM`, and on streams beyond the last one that a GOAWAY names, nothing was processed.
 pub(super) fn judge(error: &(dyn Error + 'static)) -> Option<Kind> {
     let error = error.downcast_ref::<h2::Error>()?;
     let not_sent = error.reason() == Some(h2::Reason::REFUSED_STREAM)

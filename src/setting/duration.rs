@@ -1,9 +1,10 @@
 //! Durations as people write them: `#[serde(with = "crate::setting::duration")]` reads and writes `"250ms"`, `"1m 30s"`.
+#![allow(dead_code, reason = "only the patterns have durations to read")]
 
 use serde::{Deserialize, Deserializer, Serializer, de};
 use std::time::Duration;
 
-#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde's `with` asks for it")]
+#[allow(clippy::trivially_copy_pass_by_ref, reason = "serde's `with` asks for it")]
 pub(crate) fn serialize<S: Serializer>(duration: &Duration, to: S) -> Result<S::Ok, S::Error> {
     to.collect_str(&humantime::format_duration(*duration))
 }

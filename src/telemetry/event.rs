@@ -1,4 +1,5 @@
 /// `event!(WARN, "what happened", field = value, ..)`: a tracing event, or nothing without the feature.
+#[allow(unused_macros, reason = "only the patterns have events")]
 macro_rules! event {
     ($level:ident, $message:literal $(, $($field:ident).+ = $value:expr)* $(,)?) => {{
         #[cfg(feature = "tracing")]
@@ -7,4 +8,5 @@ macro_rules! event {
         if false { $(let _ = &$value;)* }
     }};
 }
+#[allow(unused_imports, reason = "as above")]
 pub(crate) use event;

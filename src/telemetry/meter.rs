@@ -1,4 +1,5 @@
 //! The `metrics` facade, or nothing.
+#![allow(dead_code, reason = "each pattern uses its own of them")]
 
 use std::sync::Arc;
 

@@ -21,7 +21,7 @@ impl TimeoutLayer {
         Self::new(Limit::Attempt, after)
     }
 
-    /// Answers (504, or DEADLINE_EXCEEDED) instead of failing: for servers.
+    /// Answers (504, or `DEADLINE_EXCEEDED`) instead of failing: for servers.
     pub const fn respond(self) -> TimeoutLayer<Respond> {
         TimeoutLayer::new(self.limit, self.after)
     }

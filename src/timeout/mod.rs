@@ -16,7 +16,7 @@
 //! # Ok(()) }
 //! ```
 //!
-//! In an axum `Router` or a tonic server, `.respond()` makes the layer answer (504, or DEADLINE_EXCEEDED) where it would fail:
+//! In an axum `Router` or a tonic server, `.respond()` makes the layer answer (504, or `DEADLINE_EXCEEDED`) where it would fail:
 //! `TimeoutLayer::total(..).respond()`; see [`answer`](crate::answer).
 //!
 //! | setting | default | why |
