@@ -24,6 +24,8 @@ pub mod registry;
 #[cfg(feature = "retry")]
 pub mod retry;
 pub mod setting;
+#[cfg(all(feature = "retry", feature = "circuit-breaker", feature = "idempotency"))]
+pub mod stack;
 pub mod store;
 pub mod telemetry;
 #[cfg(feature = "testing")]

@@ -111,7 +111,7 @@ impl Crm {
             .read(|connection| {
                 let mut rows = connection.prepare("SELECT delivery, digest FROM effect ORDER BY id")?;
                 let effects = rows.query_map([], |row| Ok(Effect { delivery: row.get(0)?, digest: row.get(1)? }))?;
-                effects.collect()
+                Ok(effects.collect::<Result<_, _>>()?)
             })
             .await
     }

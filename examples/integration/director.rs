@@ -8,7 +8,7 @@ use crate::{
     events,
     faults::{Faults, Point},
     progress::Progress,
-    seen::Tally,
+    seen::{self, Tally},
     sender::Sender,
 };
 use std::{path::Path, sync::Arc, time::Duration};
@@ -97,12 +97,12 @@ async fn play(run: &Run, folder: &Path) -> Result<Outcome, BoxError> {
         kills_with_work_in_flight,
         requests: crm.faults.requests(),
         faults: crm.faults.met(),
-        attempts: tally.of("attempt"),
-        retries: tally.of("retry"),
-        circuit_opened: tally.of("circuit opened"),
+        attempts: tally.of(seen::ATTEMPT),
+        retries: tally.of(seen::RETRY),
+        circuit_opened: tally.of(seen::OPENED),
         effects: crm.effects().await?,
         dead: letters,
-        redriven,
+        redriven: redriven.redriven,
         left: queue.stats().await?,
         took: began.elapsed(),
     })
@@ -120,13 +120,13 @@ async fn drained(queue: &Queue, patience: Duration) -> Result<(), BoxError> {
 }
 
 async fn letters(queue: &Queue) -> Result<Vec<DeadLetter>, BoxError> {
-    let mut letters: Vec<DeadLetter> = Vec::new();
+    let (mut letters, mut cursor) = (Vec::new(), None);
     loop {
-        let cursor = letters.last().map(|letter| letter.id);
-        let page = queue.dead_letters().list(&Filter::all(), cursor, 100).await?;
-        if page.is_empty() {
+        let page = queue.dead_letters().list(Filter::all()).after(cursor).await?;
+        letters.extend(page.letters);
+        cursor = page.next;
+        if cursor.is_none() {
             return Ok(letters);
         }
-        letters.extend(page);
     }
 }

@@ -1,6 +1,8 @@
 //! The main job, end to end: a sender delivers signed webhooks; a receiver, killed again and again, answers 202 once they are
 //! on disk and passes them on; a CRM that misbehaves does each of them once. See `--help`.
 
+#![allow(unreachable_pub, reason = "the modules of an example are nobody else's")]
+
 mod args;
 mod check;
 mod child;

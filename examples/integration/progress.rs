@@ -1,6 +1,10 @@
 //! Live progress: a bar and a line per part, or plain lines where nobody looks at a terminal.
 
-use crate::{crm::Crm, seen::Tally, sender::Sender};
+use crate::{
+    crm::Crm,
+    seen::{ATTEMPT, RETRY, Tally},
+    sender::Sender,
+};
 use indicatif::{MultiProgress, ProgressBar, ProgressStyle};
 use std::{io::IsTerminal, sync::Arc, time::Duration};
 use steadfast::queue::Queue;
@@ -62,7 +66,7 @@ async fn draw(
             Ok(stats) => format!("{} open, {} done, {} dead", stats.open(), stats.done, stats.dead),
             Err(error) => error.to_string(),
         };
-        let (attempts, retries) = (tally.of("attempt"), tally.of("retry"));
+        let (attempts, retries) = (tally.of(ATTEMPT), tally.of(RETRY));
         let receiver = format!("{state}; {attempts} attempts, {retries} retries");
         let requests = format!("{} requests", crm.faults.requests());
         if lines.terminal {

@@ -8,11 +8,11 @@ use steadfast::{
     circuit_breaker::{CircuitBreakerLayer, Circuits, Config},
     error::BoxError,
     place::reqwest::ToReqwest,
-    queue::{Deliver, Queue, Worker},
+    queue::{Deliver, MakeRequest, Message, Queue, Worker},
     retry::{RetryLayer, StandardPolicy},
     stack::ClientStack,
     store::sqlite::SqliteStore,
-    webhook::{GitHub, VerifyLayer},
+    webhook::{GitHub, Secret, VerifyLayer},
 };
 use tokio::{io::AsyncReadExt, net::TcpListener, sync::watch};
 use tower::ServiceBuilder;
@@ -21,19 +21,20 @@ use tower::ServiceBuilder;
 pub const READY: &str = "ready";
 
 pub async fn run(options: Receive) -> Result<(), BoxError> {
-    seen::report_to_parent()?;
+    seen::tell_parent();
     let queue = Queue::new("github", SqliteStore::open(&options.database)?);
 
     // in: verified, on disk, 202
     let accept = queue.accept();
     let accept = if options.dedupe { accept } else { accept.with_dedupe(|_| None) };
-    let hooks = ServiceBuilder::new().layer(VerifyLayer::new(GitHub::new(SECRET.parse()?))).service(accept);
+    let hooks = ServiceBuilder::new().layer(VerifyLayer::new(GitHub::new(Secret::new(SECRET)?))).service(accept);
     let app = Router::new().route_service("/hooks/github", hooks);
 
     // out: total deadline > retry > circuit > attempt timeout > client
     let backoff = Exponential::new(Duration::from_millis(20), Duration::from_millis(200))?;
-    let circuit =
-        Config::default().with_consecutive_failures(NonZeroU32::new(4)).with_open_for(Duration::from_millis(300));
+    let circuit = Config::default()
+        .with_consecutive_failures(NonZeroU32::MIN.saturating_add(3))
+        .with_open_for(Duration::from_millis(200)).with_max_open_for(Duration::from_secs(1));
     let client = ServiceBuilder::new()
         .layer(
             ClientStack::new("crm")
@@ -43,7 +44,7 @@ pub async fn run(options: Receive) -> Result<(), BoxError> {
                 .with_circuit_breaker(CircuitBreakerLayer::new(Circuits::per_authority("crm", circuit))),
         )
         .service(reqwest::Client::new());
-    let worker = Worker::new(queue, Deliver::new(client, ToReqwest::new(options.crm.parse()?)))
+    let worker = Worker::new(queue, Deliver::new(client, to_crm(options.crm.parse()?)))
         .with_concurrency(16)
         .with_lease(Duration::from_secs(1))
         .with_max_attempts(50)
@@ -67,4 +68,18 @@ pub async fn run(options: Receive) -> Result<(), BoxError> {
     let server = axum::serve(listener, app).with_graceful_shutdown(stopped());
     let (served, ()) = tokio::join!(server.into_future(), worker.run(stopped()));
     Ok(served?)
+}
+
+/// POST with the message's idempotency key, and with what GitHub says of the event.
+fn to_crm(url: reqwest::Url) -> impl MakeRequest<Request = reqwest::Request> + Clone + Send + 'static {
+    let to_crm = ToReqwest::new(url);
+    move |message: &Message| {
+        let mut request = to_crm.make(message)?;
+        for name in ["x-github-event", "x-github-delivery"] {
+            if let Some(value) = message.headers().get(name) {
+                request.headers_mut().insert(name, value.clone());
+            }
+        }
+        Ok::<_, BoxError>(request)
+    }
 }

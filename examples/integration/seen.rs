@@ -1,14 +1,20 @@
-//! What the child's layers tell through `tracing`, passed on to the parent as lines: a line that was written survives a kill.
+//! What the child's layers tell through `tracing`, passed on to the parent as lines: one that was written survives a kill.
 
 use std::{
-    io::Write,
+    fmt::Debug,
     sync::atomic::{AtomicU64, Ordering::Relaxed},
 };
-use steadfast::error::BoxError;
-use tracing_subscriber::{Layer, layer::Context, prelude::*};
+use tracing::{
+    Event, Subscriber,
+    field::{Field, Visit},
+};
+use tracing_subscriber::{Layer, filter::Targets, layer::Context, prelude::*};
 
-/// The events that are counted, by their message.
-const COUNTED: [&str; 4] = ["attempt", "retry", "circuit opened", "stale settle refused"];
+/// What is counted: an attempt of the worker, a repeat within it, a circuit that opened, a settle that came too late.
+pub const ATTEMPT: &str = "attempt ended";
+pub const RETRY: &str = "trying again";
+pub const OPENED: &str = "circuit changed to open";
+const COUNTED: [&str; 3] = [ATTEMPT, RETRY, OPENED];
 
 #[derive(Debug, Default)]
 pub struct Tally([AtomicU64; COUNTED.len()]);
@@ -20,7 +26,42 @@ impl Tally {
         }
     }
 
-    pub fn of(&self, message: &str) -> u64 {
-        COUNTED.iter().zip(&self.0).filter(|(counted, _)| **counted == message).map(|(_, n)| n.load(Relaxed)).sum()
+    pub fn of(&self, what: &str) -> u64 {
+        COUNTED.iter().zip(&self.0).filter(|(counted, _)| **counted == what).map(|(_, n)| n.load(Relaxed)).sum()
+    }
+}
+
+/// From now on every event of the library is a line on standard output.
+pub fn tell_parent() {
+    let library = Targets::new().with_target("steadfast", tracing::Level::DEBUG);
+    tracing_subscriber::registry().with(Lines.with_filter(library)).init();
+}
+
+struct Lines;
+
+impl<S: Subscriber> Layer<S> for Lines {
+    fn on_event(&self, event: &Event<'_>, _: Context<'_, S>) {
+        let mut line = Line::default();
+        event.record(&mut line);
+        match line.to {
+            None => println!("{}", line.message),
+            Some(to) => println!("{} to {to}", line.message),
+        }
+    }
+}
+
+#[derive(Default)]
+struct Line {
+    message: String,
+    to: Option<String>,
+}
+
+impl Visit for Line {
+    fn record_debug(&mut self, field: &Field, value: &dyn Debug) {
+        match field.name() {
+            "message" => self.message = format!("{value:?}"),
+            "to" => self.to = Some(format!("{value:?}").trim_matches('"').to_owned()),
+            _ => {}
+        }
     }
 }

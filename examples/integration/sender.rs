@@ -8,7 +8,10 @@ use std::{
     sync::{Arc, Mutex, PoisonError},
     time::Duration,
 };
-use steadfast::{error::BoxError, webhook::GitHub};
+use steadfast::{
+    error::BoxError,
+    webhook::{GitHub, Secret},
+};
 use tokio::{
     io::{AsyncReadExt, AsyncWriteExt},
     net::TcpStream,
@@ -88,7 +91,7 @@ impl Sender {
         Ok(Self {
             receiver,
             client: reqwest::Client::builder().timeout(Duration::from_secs(5)).build()?,
-            github: GitHub::new(SECRET.parse()?),
+            github: GitHub::new(Secret::new(SECRET)?),
             events,
             planned: waiting.len(),
             waiting: Mutex::new(waiting),

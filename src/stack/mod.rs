@@ -1,0 +1,63 @@
+//! The layers of a client in the order that is right, in one line.
+//!
+//! ```text
+//! total deadline > idempotency key > retry > circuit breaker (per authority) > attempt timeout > client
+//! ```
+//!
+//! You want [`ClientStack`] around every client of another service. You do not want it in front of your own server (there the
+//! layers answer: `.respond()`), nor twice around one client.
+//!
+//! ```no_run
+//! use reqwest::{Method, Request};
+//! use steadfast::stack::ClientStack;
+//! use tower::{Service, ServiceBuilder, ServiceExt};
+//!
+//! # #[tokio::main(flavor = "current_thread")] async fn main() -> Result<(), Box<dyn std::error::Error + Send + Sync>> {
+//! let mut client = ServiceBuilder::new().layer(ClientStack::new("payments")).service(reqwest::Client::new());
+//! let request = Request::new(Method::GET, "https://payments.example.com/charges/1".parse()?);
+//! let charge = client.ready().await?.call(request).await?.text().await?;
+//! # Ok(()) }
+//! ```
+//!
+//! The change that most make: their own deadlines, and keys for requests that are not idempotent, where the other side honours
+//! an `Idempotency-Key`.
+//!
+//! ```
+//! use std::time::Duration;
+//! use steadfast::{idempotency::IdempotencyKeyLayer, stack::ClientStack};
+//!
+//! let payments = ClientStack::new("payments")
+//!     .with_total(Duration::from_secs(10))
+//!     .with_attempt(Duration::from_secs(3))
+//!     .with_idempotency_keys(IdempotencyKeyLayer::new());
+//! ```
+//!
+//! # Defaults
+//!
+//! | part | default | why |
+//! | --- | --- | --- |
+//! | total deadline | 30 s | what a person or an upstream waits |
+//! | idempotency key | none is added | a key that the other side ignores would make a POST look repeatable, and do it twice |
+//! | retry | [`RetryLayer::default`](crate::retry::RetryLayer): 2 retries | |
+//! | circuit breaker | [`Config::default`](crate::circuit_breaker::Config), a circuit for each authority | one that is down does not close the way to the others |
+//! | attempt timeout | 10 s | leaves room for two more attempts |
+//!
+//! What comes out is a [`Client`]: `Client<reqwest::Client>` is a name short enough for a field of axum's `State`. A stack with
+//! other parts is a stack of another type, so a part that does not fit is a compile error.
+//!
+//! # Errors
+//!
+//! The error is a [`BoxError`](crate::error::BoxError): the client's own, or with
+//! [`Refused`](crate::error::Refused) (open circuit) or [`Elapsed`](crate::timeout::Elapsed) (a deadline) in its chain;
+//! [`find`](crate::error::find) looks for them.
+//!
+//! # Guarantees
+//!
+//! Clones, and what one stack makes of several clients, share the budget and the circuits. `poll_ready` is the client's own. A
+//! drop of the response future drops the attempt under way and every timer, and gives back what it held.
+
+mod client;
+mod client_stack;
+
+pub use client::Client;
+pub use client_stack::ClientStack;
