@@ -90,6 +90,7 @@ impl Attempt {
     }
 
     /// Tells the scope around this call that attempt `number` begins: so a deadline that strikes can say how many there were.
+    #[inline]
     pub fn tell(number: u32) {
         if let Some(outer) = CURRENT.get().filter(|outer| outer.number < number) {
             CURRENT.set(Some(outer.with_number(number)));
