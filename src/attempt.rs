@@ -63,6 +63,7 @@ impl Attempt {
     }
 
     /// What the layers above said. `None`: nothing, or across a spawn.
+    #[inline]
     pub fn current() -> Option<Self> {
         CURRENT.get()
     }
@@ -70,22 +71,40 @@ impl Attempt {
     /// Runs `work` with `self` as the current attempt, and gives back besides how many attempts the layers below have told
     /// of with [`Attempt::tell`]. What was current before is so again afterwards, also after a panic.
     pub fn scope<T>(self, work: impl FnOnce() -> T) -> (T, u32) {
-        struct Restore(Option<Attempt>);
-        impl Drop for Restore {
-            fn drop(&mut self) {
-                CURRENT.set(self.0);
-            }
-        }
-        let _restore = Restore(CURRENT.replace(Some(self)));
+        let _restore = self.enter();
         let out = work();
         (out, CURRENT.get().map_or(self.number, Self::number))
     }
 
+    /// The same, for those who do not ask what was told.
+    #[cfg(feature = "retry")]
+    #[inline]
+    pub(crate) fn run<T>(self, work: impl FnOnce() -> T) -> T {
+        let _restore = self.enter();
+        work()
+    }
+
+    #[inline]
+    fn enter(self) -> Restore {
+        Restore(CURRENT.replace(Some(self)))
+    }
+
     /// Tells the scope around this call that attempt `number` begins: so a deadline that strikes can say how many there were.
+    #[inline]
     pub fn tell(number: u32) {
         if let Some(outer) = CURRENT.get().filter(|outer| outer.number < number) {
             CURRENT.set(Some(outer.with_number(number)));
         }
+    }
+}
+
+/// Makes current again what was so before.
+struct Restore(Option<Attempt>);
+
+impl Drop for Restore {
+    #[inline]
+    fn drop(&mut self) {
+        CURRENT.set(self.0);
     }
 }
 

@@ -113,8 +113,7 @@ where
         let (mut result, verdict, stop) = loop {
             let (result, verdict) = match this.state.as_mut().project() {
                 StateProj::Calling { call } => {
-                    let (polled, _) = this.course.attempt.scope(|| call.poll(cx));
-                    match ready!(polled) {
+                    match ready!(this.course.attempt.run(|| call.poll(cx))) {
                         Err(error) => {
                             let verdict = strategies.classify.error(&error);
                             (Err(error), verdict)
@@ -161,7 +160,7 @@ where
                     let attempt = this.course.attempt;
                     strategies.replay.mark(&mut request, attempt);
                     Attempt::tell(attempt.number());
-                    let (call, _) = attempt.scope(|| inner.call(request));
+                    let call = attempt.run(|| inner.call(request));
                     this.state.set(State::Calling { call });
                     continue;
                 }
@@ -182,11 +181,7 @@ where
                     drop(result); // its connection is free before the wait
                     tell::again(name, verdict, delay, this.course.made());
                     this.course.go_on(verdict, delay);
-                    let next = Some(next);
-                    this.state.set(match delay {
-                        Duration::ZERO => State::Readying { next },
-                        _ => State::Sleeping { sleep: sleep(delay), next },
-                    });
+                    this.state.set(State::Sleeping { sleep: sleep(delay), next: Some(next) });
                 }
             }
         };

@@ -96,6 +96,9 @@
 //! [`Attempt`](crate::attempt::Attempt) has the number of the attempt for every layer below. A repeated `http::Request` has it
 //! in its extensions too; the first attempt has not, since that would cost allocations that most calls do not need.
 //!
+//! What has to be new in every attempt (a signature, a date, a trace context) is made by a layer below, `map_request` for
+//! one: it sees each attempt as a fresh copy of the request, with the same `Idempotency-Key`.
+//!
 //! # Unlike `tower::retry`
 //!
 //! It knows hints, deadlines and the last attempt; its jitter differs from call to call; its budget is exact and is funded by

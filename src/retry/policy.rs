@@ -58,6 +58,7 @@ impl<P: Policy + ?Sized> Policy for Box<P> {
 
 /// What a [`Policy`] says.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[non_exhaustive]
 pub enum Decision {
     /// Another attempt, after this long.
     Again(Duration),

@@ -70,10 +70,10 @@ where
             Some(handle) => {
                 let clone = self.inner.clone();
                 let mut inner = mem::replace(&mut self.inner, clone);
-                let (call, _) = attempt.scope(|| inner.call(request));
+                let call = attempt.run(|| inner.call(request));
                 (call, Some(Again { inner, handle }))
             }
-            None => (attempt.scope(|| self.inner.call(request)).0, None),
+            None => (attempt.run(|| self.inner.call(request)), None),
         };
         ResponseFuture::new(call, again, shared, keyed, self.settle.clone(), Course::new(attempt, repeatable, only))
     }

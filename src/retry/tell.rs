@@ -23,6 +23,7 @@ pub(super) fn again(name: &Arc<str>, verdict: Verdict, delay: Duration, made: u3
 }
 
 /// The call came to an end.
+#[inline]
 pub(super) fn finished(name: &Arc<str>, verdict: Verdict, attempts: Attempts) {
     let result = verdict.outcome().as_str();
     count(names::RETRY_CALLS, name, ("result", result));

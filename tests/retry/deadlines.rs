@@ -73,6 +73,17 @@ async fn an_attempt_is_cut_to_what_the_deadline_leaves_and_says_how_many_there_w
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_deadline_says_how_many_attempts_had_begun_when_it_struck() {
+    for begun in 1..=3_u32 {
+        let steps = (1..begun).map(|_| status(503)).chain([Step::Hang]);
+        let layer = TimeoutLayer::total(ms(5000));
+        let client = ServiceBuilder::new().layer(layer).layer(steady(ms(100))).service(Script::new(steps));
+        let error = client.oneshot(get()).await.unwrap_err();
+        assert_eq!(find::<Elapsed>(&*error).unwrap().attempts(), begun);
+    }
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_readiness_that_never_comes_is_bounded_by_the_deadline() {
     let script = Script::new([status(503)]).with_ready([Ready::Yes, Ready::Never]);
     let watch = script.watch();

@@ -3,13 +3,16 @@
 use crate::script::{Script, Step, get, request, status};
 use metrics_util::debugging::{DebugValue, DebuggingRecorder};
 use std::{
+    convert::Infallible,
     fmt::Write as _,
     sync::{Arc, Mutex},
     time::Duration,
 };
 use steadfast::{
     backoff::{Exponential, Jitter},
-    retry::{RetryLayer, StandardPolicy},
+    body::Caps,
+    classify::Http,
+    retry::{Allowance, Budget, Replay, RetryLayer, StandardPolicy},
 };
 use tower::{Layer, Service, ServiceExt};
 use tracing_subscriber::layer::SubscriberExt;
@@ -65,18 +68,36 @@ fn calls_repeats_waits_and_attempts_are_counted() {
     );
 }
 
+/// Every request goes, and none goes again.
+struct NeverAgain;
+impl<Req> Replay<Req> for NeverAgain {
+    type Handle = Infallible;
+    fn tee(&self, request: Req, _: &Caps) -> (Req, Option<Infallible>) {
+        (request, None)
+    }
+    fn again(&self, handle: &mut Infallible, _: bool) -> Option<Req> {
+        match *handle {}
+    }
+}
+
 #[test]
 fn what_is_given_up_is_counted_by_its_reason() {
     let lines = metrics(async {
         layer().layer(Script::always(503)).oneshot(get()).await.unwrap();
         layer().layer(Script::always(503)).oneshot(request("POST", &[])).await.unwrap();
         layer().layer(Script::always(404)).oneshot(get()).await.unwrap();
+        let empty = Budget::new(Allowance::new().with_start(0).without_trickle());
+        layer().with_budget(empty).layer(Script::always(503)).oneshot(get()).await.unwrap();
+        let never = RetryLayer::with(StandardPolicy::new(), Http::new(), NeverAgain).with_name("payments");
+        never.layer(Script::always(503)).oneshot(get()).await.unwrap();
     });
     let given_up: Vec<_> = lines.iter().filter(|line| line.starts_with("steadfast_retry_given_up")).collect();
     assert_eq!(
         given_up,
         [
+            "steadfast_retry_given_up_total name=payments reason=budget: 1",
             "steadfast_retry_given_up_total name=payments reason=exhausted: 1",
+            "steadfast_retry_given_up_total name=payments reason=not_replayable: 1",
             "steadfast_retry_given_up_total name=payments reason=not_safe: 1",
         ]
     );
