@@ -148,6 +148,9 @@ impl Entry for Keyed {
 
 impl fmt::Debug for Keyed {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Circuits").field("name", &self.name).field("circuits", &self.circuits.len()).finish()
+        f.debug_struct("Circuits")
+            .field("name", &self.name)
+            .field("circuits", &self.circuits.len())
+            .finish_non_exhaustive()
     }
 }

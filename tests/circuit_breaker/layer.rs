@@ -135,9 +135,7 @@ async fn a_panic_is_a_failure() {
         assert!(!in_call, "in call");
         async move {
             tokio::task::yield_now().await;
-            if !in_call {
-                panic!("in the future");
-            }
+            assert!(in_call, "in the future");
             Ok::<(), io::Error>(())
         }
     });
@@ -203,7 +201,7 @@ async fn hung_calls_count_while_they_hang() {
     for _ in 0..10 {
         hung.spawn(service.clone().oneshot(()));
     }
-    sleep(Config::SLOW - Duration::from_millis(1)).await;
+    sleep(Duration::from_millis(4999)).await;
     assert_eq!(circuit.state(), State::Closed);
     sleep(Duration::from_millis(1)).await;
     let error = service.oneshot(()).await.unwrap_err();
@@ -301,7 +299,7 @@ async fn only_as_many_probes_as_permits_at_once() {
     for _ in 0..100 {
         calls.spawn(service.clone().oneshot(false));
     }
-    let well = calls.join_all().await.into_iter().filter(Result::is_ok).count();
+    let well = calls.join_all().await.into_iter().flatten().count();
     assert_eq!((well, probes.load(SeqCst), circuit.state()), (3, 3, State::Closed));
 }
 
