@@ -1,4 +1,4 @@
-use super::{Circuit, Config, State};
+use super::{Circuit, Config, State, telemetry::Series};
 use crate::registry::{Entry, Value};
 use quick_cache::{DefaultHashBuilder, Lifecycle, UnitWeighter, sync::Cache};
 use std::{
@@ -50,7 +50,7 @@ impl Lifecycle<String, Circuit> for KeepNeeded {
 impl Keyed {
     pub(super) fn new(name: Arc<str>, config: Arc<Config>, capacity: usize) -> Self {
         let capacity = capacity.max(1);
-        let unkeyed = Circuit::unlisted(name.clone(), config.clone(), fastrand::u64(..));
+        let unkeyed = Circuit::unlisted(name.clone(), Series::own(name.clone()), config.clone(), fastrand::u64(..));
         Self {
             name,
             config: Mutex::new(config),
@@ -111,7 +111,8 @@ impl Keyed {
     }
 
     fn make(&self, key: &str) -> Circuit {
-        Circuit::unlisted(format!("{}/{key}", self.name).into(), self.config(), fastrand::u64(..))
+        let name = format!("{}/{key}", self.name).into();
+        Circuit::unlisted(name, Series::shared(self.name.clone()), self.config(), fastrand::u64(..))
     }
 
     /// The cache looks for one to evict only where a new one goes, which can be in another shard: so, at most once a second,
