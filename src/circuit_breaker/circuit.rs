@@ -1,7 +1,7 @@
 use super::{
     config::Config,
     permit::{Permit, Rejected, Signal},
-    state::{Machine, Mode, Phase},
+    state::{Machine, Mode, Phase, nanos},
     telemetry::Series,
     view::{Change, State, View},
 };
@@ -108,9 +108,10 @@ impl Circuit {
 
     /// The state, each time that it changes; several changes in a row may be seen as the last one.
     pub fn subscribe(&self) -> watch::Receiver<State> {
-        let sender = self.0.subscribers.get_or_init(|| watch::Sender::new(self.state()));
-        // a change may have been told between the question and the answer
-        sender.send_replace(self.state());
+        // under the lock: what changed before is in this state, what changes from now on is told
+        let machine = self.0.lock();
+        let sender = self.0.subscribers.get_or_init(|| watch::Sender::new(machine.state()));
+        drop(machine);
         sender.subscribe()
     }
 
@@ -208,7 +209,7 @@ fn open_gate(machine: &Machine) -> u32 {
 
 impl Shared {
     fn now(&self) -> u64 {
-        u64::try_from(self.origin.elapsed().as_nanos()).unwrap_or(u64::MAX)
+        nanos(self.origin.elapsed())
     }
 
     fn lock(&self) -> MutexGuard<'_, Machine> {

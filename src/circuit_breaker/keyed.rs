@@ -77,7 +77,7 @@ impl Keyed {
         if let Some(circuit) = self.circuits.get(key) {
             return circuit;
         }
-        if self.circuits.len() >= self.capacity {
+        if self.circuits.len() > self.capacity {
             self.sweep();
             if self.circuits.len() > self.capacity {
                 // all are needed: this call goes without
@@ -115,8 +115,8 @@ impl Keyed {
         Circuit::unlisted(name, Series::shared(self.name.clone()), self.config(), fastrand::u64(..))
     }
 
-    /// The cache looks for one to evict only where a new one goes, which can be in another shard: so, at most once a second,
-    /// all that are not needed go.
+    /// The cache looks for one to evict only where a new one goes, and those that are not needed can lie in another shard: once
+    /// it holds too many, and at most once a second, they all go.
     fn sweep(&self) {
         let now = self.origin.elapsed().as_secs() + 1;
         if self.swept.fetch_max(now, Ordering::Relaxed) < now {

@@ -311,8 +311,8 @@ impl From<Phase> for State {
 }
 
 /// As nanoseconds; what is beyond five hundred years is never.
-pub(super) fn nanos(duration: Duration) -> u64 {
-    u64::try_from(duration.as_nanos()).unwrap_or(NEVER)
+pub(super) const fn nanos(duration: Duration) -> u64 {
+    duration.as_secs().saturating_mul(1_000_000_000).saturating_add(duration.subsec_nanos() as u64)
 }
 
 #[expect(clippy::cast_precision_loss, reason = "shown, never compared")]

@@ -367,6 +367,10 @@ fn it_works_without_a_runtime_and_with_responses_that_are_not_send() {
     let mut call = pin!(service.call(Rc::new(7)));
     let Poll::Ready(Ok(seven)) = call.as_mut().poll(&mut cx) else { panic!("it is ready") };
     assert_eq!((*seven, circuit.snapshot().view.calls), (7, 1));
+    circuit.open_for(SECOND);
+    assert!(service.poll_ready(&mut cx).is_ready());
+    let refused = pin!(service.call(Rc::new(7))).as_mut().poll(&mut cx);
+    assert!(matches!(refused, Poll::Ready(Err(error)) if Refused::find(&*error).is_some()));
 }
 
 #[test]

@@ -377,3 +377,13 @@ fn a_permit_of_another_machine_is_stale() {
     other.record(probe, Signal::Success, None, QUICK, 11 * S);
     assert_eq!(state(&mut other, 11 * S), State::Closed);
 }
+
+#[test]
+fn failures_that_end_while_it_is_open_stay_out_of_the_window() {
+    let mut circuit = Machine::new(at_half_of(10, 2), 1);
+    let late = circuit.admit(0).unwrap();
+    calls(&mut circuit, Signal::Failure, 2, 0);
+    circuit.record(late, Signal::Failure, None, QUICK, S);
+    let view = circuit.view(S);
+    assert_eq!((view.state, view.failed, view.stale, view.retry_after), (State::Open, 2, 1, Some(9 * SECOND)));
+}

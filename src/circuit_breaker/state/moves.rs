@@ -24,8 +24,17 @@ const KEPT_CHANGES: usize = 32;
 
 impl Machine {
     /// Does what time has done until `now`, each thing at its own moment.
+    #[inline]
     pub(super) fn advance(&mut self, now: u64) -> u64 {
         let now = now.max(self.now);
+        if self.in_flight.len() > 0 || self.mode_until != NEVER {
+            self.catch_up(now);
+        }
+        self.now = now;
+        now
+    }
+
+    fn catch_up(&mut self, now: u64) {
         while let Some((at, event)) = self.next_event().filter(|(at, _)| *at <= now) {
             let at = at.max(self.now);
             self.now = at;
@@ -35,8 +44,6 @@ impl Machine {
                 Event::LeaseEnds => self.trip(Reason::LeaseExpired, at),
             }
         }
-        self.now = now;
-        now
     }
 
     fn next_event(&self) -> Option<(u64, Event)> {
@@ -71,7 +78,7 @@ impl Machine {
             return self.trip(Reason::ConsecutiveFailures, now);
         }
         let Counts { total, failed, slow } = self.samples.counts(now);
-        if total < u64::from(self.config.window.minimum_calls()) {
+        if failed + slow == 0 || total < u64::from(self.config.window.minimum_calls()) {
             return;
         }
         if self.config.failure_rate.is_some_and(|rate| rate.reached_by(failed, total)) {
