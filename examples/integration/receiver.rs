@@ -34,7 +34,8 @@ pub async fn run(options: Receive) -> Result<(), BoxError> {
     let backoff = Exponential::new(Duration::from_millis(20), Duration::from_millis(200))?;
     let circuit = Config::default()
         .with_consecutive_failures(NonZeroU32::MIN.saturating_add(3))
-        .with_open_for(Duration::from_millis(200)).with_max_open_for(Duration::from_secs(1));
+        .with_open_for(Duration::from_millis(200))
+        .with_max_open_for(Duration::from_secs(1));
     let client = ServiceBuilder::new()
         .layer(
             ClientStack::new("crm")

@@ -1,8 +1,8 @@
 use super::{
     config::Config,
     permit::{Permit, Rejected, Signal},
-    state::{Machine, Mode, Phase},
-    telemetry,
+    state::{Machine, Mode, Phase, nanos},
+    telemetry::Series,
     view::{Change, State, View},
 };
 use crate::{
@@ -26,6 +26,7 @@ pub struct Circuit(Arc<Shared>);
 
 pub(super) struct Shared {
     name: Arc<str>,
+    series: Series,
     origin: Instant,
     /// The generation in which calls flow without asking the machine; [`LOCKED`]: ask it. Written under the machine's lock.
     gate: AtomicU32,
@@ -58,12 +59,13 @@ impl Circuit {
 
     /// Closed; listed in the [registry](crate::registry()).
     pub fn with_config(name: impl Into<Arc<str>>, config: impl Into<Arc<Config>>) -> Self {
-        Self::unlisted(name.into(), config.into(), fastrand::u64(..)).with_registry(registry())
+        Self::with_seed(name, config, fastrand::u64(..))
     }
 
     /// The same, with chance that is the same every time.
     pub fn with_seed(name: impl Into<Arc<str>>, config: impl Into<Arc<Config>>, seed: u64) -> Self {
-        Self::unlisted(name.into(), config.into(), seed).with_registry(registry())
+        let name = name.into();
+        Self::unlisted(name.clone(), Series::own(name), config.into(), seed).with_registry(registry())
     }
 
     /// Listed in this registry as well.
@@ -73,18 +75,19 @@ impl Circuit {
         self
     }
 
-    pub(super) fn unlisted(name: Arc<str>, config: Arc<Config>, seed: u64) -> Self {
+    pub(super) fn unlisted(name: Arc<str>, series: Series, config: Arc<Config>, seed: u64) -> Self {
         let machine = Machine::new(config, seed);
         let gate = AtomicU32::new(open_gate(&machine));
+        series.state(State::Closed);
         let shared = Shared {
             name,
+            series,
             origin: Instant::now(),
             gate,
             machine: Mutex::new(machine),
             telling: AtomicBool::new(false),
             subscribers: OnceLock::new(),
         };
-        telemetry::state(&shared.name, State::Closed);
         Self(Arc::new(shared))
     }
 
@@ -105,9 +108,10 @@ impl Circuit {
 
     /// The state, each time that it changes; several changes in a row may be seen as the last one.
     pub fn subscribe(&self) -> watch::Receiver<State> {
-        let sender = self.0.subscribers.get_or_init(|| watch::Sender::new(self.state()));
-        // a change may have been told between the question and the answer
-        sender.send_replace(self.state());
+        // under the lock: what changed before is in this state, what changes from now on is told
+        let machine = self.0.lock();
+        let sender = self.0.subscribers.get_or_init(|| watch::Sender::new(machine.state()));
+        drop(machine);
         sender.subscribe()
     }
 
@@ -157,7 +161,7 @@ impl Circuit {
         match admitted {
             Ok(permit) => {
                 if shadow && !permit.is_counted() {
-                    telemetry::refused(&self.0.name, State::Shadow);
+                    self.0.series.refused(State::Shadow);
                 }
                 Ok(permit.to_ticket())
             }
@@ -171,7 +175,7 @@ impl Circuit {
     }
 
     fn refused(&self, rejected: Rejected) -> Refused {
-        telemetry::refused(&self.0.name, rejected.state());
+        self.0.series.refused(rejected.state());
         let refused = Refused::new(self.0.name.clone(), rejected.why());
         match rejected.retry_after() {
             Some(after) => refused.with_retry_after(after),
@@ -205,7 +209,7 @@ fn open_gate(machine: &Machine) -> u32 {
 
 impl Shared {
     fn now(&self) -> u64 {
-        u64::try_from(self.origin.elapsed().as_nanos()).unwrap_or(u64::MAX)
+        nanos(self.origin.elapsed())
     }
 
     fn lock(&self) -> MutexGuard<'_, Machine> {
@@ -250,7 +254,7 @@ impl Shared {
     }
 
     fn tell_of(&self, change: Change) {
-        telemetry::changed(&self.name, change);
+        self.series.changed(&self.name, change);
         if let Some(subscribers) = self.subscribers.get().filter(|_| !change.is_shadow()) {
             subscribers.send_replace(change.to());
         }
@@ -264,7 +268,7 @@ impl Record for Shared {
             let duration = Duration::from_nanos(now.saturating_sub(permit.started()));
             machine.record(permit, Signal::from(&verdict), verdict.hint(), duration, now);
         });
-        telemetry::call(&self.name, verdict.outcome());
+        self.series.call(verdict.outcome());
     }
 }
 

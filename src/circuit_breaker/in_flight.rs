@@ -16,6 +16,7 @@ pub(super) struct InFlight {
 #[derive(Debug, Clone, Copy)]
 struct Slot {
     started: u64,
+    taken: bool,
     /// The number of its sample, once it has crossed.
     sample: Option<u64>,
     before: u32,
@@ -45,7 +46,7 @@ impl InFlight {
 
     /// `None`: four thousand million calls are in flight already.
     pub(super) fn insert(&mut self, started: u64) -> Option<u32> {
-        let new = Slot { started, sample: None, before: NONE, after: NONE };
+        let new = Slot { started, taken: true, sample: None, before: NONE, after: NONE };
         let slot = if self.free == NONE {
             let slot = u32::try_from(self.slots.len()).ok().filter(|slot| *slot != NONE)?;
             self.slots.push(new);
@@ -61,14 +62,15 @@ impl InFlight {
         Some(slot)
     }
 
-    /// Takes a call out, and gives back its sample if it had crossed.
-    pub(super) fn remove(&mut self, slot: u32) -> Option<u64> {
-        let sample = self.at(slot).sample;
+    /// Takes a call out, and gives back its sample if it had crossed. `None`: there is no such call.
+    #[expect(clippy::option_option, reason = "unknown, known, and known to have crossed are three things")]
+    pub(super) fn remove(&mut self, slot: u32, started: u64) -> Option<Option<u64>> {
+        let sample = self.slots.get(slot as usize).filter(|held| held.taken && held.started == started)?.sample;
         self.unlink(slot);
-        self.at(slot).after = self.free;
+        *self.at(slot) = Slot { taken: false, after: self.free, ..*self.at(slot) };
         self.free = slot;
         self.len -= 1;
-        sample
+        Some(sample)
     }
 
     /// The oldest that has not crossed, and when it began.
@@ -117,12 +119,14 @@ impl InFlight {
     fn unlink(&mut self, slot: u32) {
         let Slot { sample, before, after, .. } = *self.at(slot);
         let crossed = sample.is_some();
-        if before == NONE {
-            self.ends(crossed).first = after
-        } else {
-            self.at(before).after = after
+        match before {
+            NONE => self.ends(crossed).first = after,
+            before => self.at(before).after = after,
         }
-        if after == NONE { self.ends(crossed).last = before } else { self.at(after).before = before }
+        match after {
+            NONE => self.ends(crossed).last = before,
+            after => self.at(after).before = before,
+        }
     }
 
     fn ends(&mut self, crossed: bool) -> &mut Ends {

@@ -1,4 +1,4 @@
-use super::{Circuit, Config, State};
+use super::{Circuit, Config, State, telemetry::Series};
 use crate::registry::{Entry, Value};
 use quick_cache::{DefaultHashBuilder, Lifecycle, UnitWeighter, sync::Cache};
 use std::{
@@ -50,7 +50,7 @@ impl Lifecycle<String, Circuit> for KeepNeeded {
 impl Keyed {
     pub(super) fn new(name: Arc<str>, config: Arc<Config>, capacity: usize) -> Self {
         let capacity = capacity.max(1);
-        let unkeyed = Circuit::unlisted(name.clone(), config.clone(), fastrand::u64(..));
+        let unkeyed = Circuit::unlisted(name.clone(), Series::own(name.clone()), config.clone(), fastrand::u64(..));
         Self {
             name,
             config: Mutex::new(config),
@@ -77,7 +77,7 @@ impl Keyed {
         if let Some(circuit) = self.circuits.get(key) {
             return circuit;
         }
-        if self.circuits.len() >= self.capacity {
+        if self.circuits.len() > self.capacity {
             self.sweep();
             if self.circuits.len() > self.capacity {
                 // all are needed: this call goes without
@@ -111,11 +111,12 @@ impl Keyed {
     }
 
     fn make(&self, key: &str) -> Circuit {
-        Circuit::unlisted(format!("{}/{key}", self.name).into(), self.config(), fastrand::u64(..))
+        let name = format!("{}/{key}", self.name).into();
+        Circuit::unlisted(name, Series::shared(self.name.clone()), self.config(), fastrand::u64(..))
     }
 
-    /// The cache looks for one to evict only where a new one goes, which can be in another shard: so, at most once a second,
-    /// all that are not needed go.
+    /// The cache looks for one to evict only where a new one goes, and those that are not needed can lie in another shard: once
+    /// it holds too many, and at most once a second, they all go.
     fn sweep(&self) {
         let now = self.origin.elapsed().as_secs() + 1;
         if self.swept.fetch_max(now, Ordering::Relaxed) < now {
@@ -148,6 +149,9 @@ impl Entry for Keyed {
 
 impl fmt::Debug for Keyed {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Circuits").field("name", &self.name).field("circuits", &self.circuits.len()).finish()
+        f.debug_struct("Circuits")
+            .field("name", &self.name)
+            .field("circuits", &self.circuits.len())
+            .finish_non_exhaustive()
     }
 }

@@ -7,33 +7,53 @@ use crate::{
 };
 use std::sync::Arc;
 
-/// Exactly one of the gauges is at 1.
-pub(super) fn state(name: &Arc<str>, now: State) {
-    for state in State::ALL {
-        gauge(names::CIRCUIT_STATE, name, ("state", state.as_str()), if state == now { 1.0 } else { 0.0 });
-    }
+/// The metrics of a circuit, under the label `name`.
+pub(super) struct Series {
+    name: Arc<str>,
+    /// It is this circuit's alone. Circuits by key share one: keys come from requests, and no backend of metrics holds as many
+    /// series as there are hosts.
+    own: bool,
 }
 
-pub(super) fn changed(name: &Arc<str>, change: Change) {
-    let (from, to, reason) = (change.from().as_str(), change.to().as_str(), change.reason().as_str());
-    if change.is_shadow() {
-        event!(INFO, "circuit would have changed", circuit = &**name, from = from, to = to, reason = reason);
-        return;
+impl Series {
+    pub(super) const fn own(name: Arc<str>) -> Self {
+        Self { name, own: true }
     }
-    state(name, change.to());
-    count(names::CIRCUIT_TRANSITIONS, name, ("reason", reason));
-    match change.to() {
-        State::Open | State::ForcedOpen => {
-            event!(WARN, "circuit changed", circuit = &**name, from = from, to = to, reason = reason);
+
+    pub(super) const fn shared(name: Arc<str>) -> Self {
+        Self { name, own: false }
+    }
+
+    /// Exactly one of the gauges is at 1.
+    pub(super) fn state(&self, now: State) {
+        for state in State::ALL.into_iter().filter(|_| self.own) {
+            let value = if state == now { 1.0 } else { 0.0 };
+            gauge(names::CIRCUIT_STATE, &self.name, ("state", state.as_str()), value);
         }
-        _ => event!(INFO, "circuit changed", circuit = &**name, from = from, to = to, reason = reason),
     }
-}
 
-pub(super) fn refused(name: &Arc<str>, state: State) {
-    count(names::CIRCUIT_REFUSED, name, ("state", state.as_str()));
-}
+    /// `circuit`: its whole name.
+    pub(super) fn changed(&self, circuit: &str, change: Change) {
+        let (from, to, reason) = (change.from().as_str(), change.to().as_str(), change.reason().as_str());
+        if change.is_shadow() {
+            event!(INFO, "circuit would have changed", circuit = circuit, from = from, to = to, reason = reason);
+            return;
+        }
+        self.state(change.to());
+        count(names::CIRCUIT_TRANSITIONS, &self.name, ("reason", reason));
+        match change.to() {
+            State::Open | State::ForcedOpen => {
+                event!(WARN, "circuit changed", circuit = circuit, from = from, to = to, reason = reason);
+            }
+            _ => event!(INFO, "circuit changed", circuit = circuit, from = from, to = to, reason = reason),
+        }
+    }
 
-pub(super) fn call(name: &Arc<str>, outcome: Outcome) {
-    count(names::CIRCUIT_CALLS, name, ("outcome", outcome.as_str()));
+    pub(super) fn refused(&self, state: State) {
+        count(names::CIRCUIT_REFUSED, &self.name, ("state", state.as_str()));
+    }
+
+    pub(super) fn call(&self, outcome: Outcome) {
+        count(names::CIRCUIT_CALLS, &self.name, ("outcome", outcome.as_str()));
+    }
 }

@@ -16,10 +16,12 @@ use tower::{Layer, ServiceExt, service_fn};
 
 type Frames = Vec<Result<Frame<Bytes>, io::Error>>;
 
+#[expect(clippy::unnecessary_wraps, reason = "one of the frames above")]
 fn data(text: &'static str) -> Result<Frame<Bytes>, io::Error> {
     Ok(Frame::data(Bytes::from_static(text.as_bytes())))
 }
 
+#[expect(clippy::unnecessary_wraps, reason = "one of the frames above")]
 fn trailers(status: &'static str) -> Result<Frame<Bytes>, io::Error> {
     Ok(Frame::trailers(HeaderMap::from_iter([("grpc-status".parse().unwrap(), status.parse().unwrap())])))
 }

@@ -44,7 +44,7 @@ fn tripped(config: Config, now: u64) -> Machine {
 }
 
 fn failures_until_open(circuit: &mut Machine) -> u32 {
-    (1..).find(|_| !call(circuit, Signal::Failure, 0) || state(circuit, 0) == State::Open).unwrap()
+    (1..1000).find(|_| !call(circuit, Signal::Failure, 0) || state(circuit, 0) == State::Open).unwrap()
 }
 
 #[test]
@@ -365,4 +365,25 @@ fn what_nobody_fetches_does_not_grow() {
         circuit.force_open(None, n);
     }
     assert_eq!(circuit.take_changes().len(), 32);
+}
+
+#[test]
+fn a_permit_of_another_machine_is_stale() {
+    let (mut one, mut other) = (tripped(after_a_run_of(1), 0), tripped(after_a_run_of(1), 0));
+    let permit = one.admit(10 * S).unwrap();
+    let probe = other.admit(11 * S).unwrap();
+    other.record(permit, Signal::Success, None, QUICK, 11 * S);
+    assert_eq!((other.view(11 * S).state, other.view(11 * S).stale), (State::HalfOpen, 1));
+    other.record(probe, Signal::Success, None, QUICK, 11 * S);
+    assert_eq!(state(&mut other, 11 * S), State::Closed);
+}
+
+#[test]
+fn failures_that_end_while_it_is_open_stay_out_of_the_window() {
+    let mut circuit = Machine::new(at_half_of(10, 2), 1);
+    let late = circuit.admit(0).unwrap();
+    calls(&mut circuit, Signal::Failure, 2, 0);
+    circuit.record(late, Signal::Failure, None, QUICK, S);
+    let view = circuit.view(S);
+    assert_eq!((view.state, view.failed, view.stale, view.retry_after), (State::Open, 2, 1, Some(9 * SECOND)));
 }

@@ -207,10 +207,10 @@ impl Driver {
         let nothing = Object::new();
         let expect = step.get("expect").and_then(Value::as_object).unwrap_or(&nothing);
         let wanted = expect.get("permitted").and_then(Value::as_bool).or((op == "call").then_some(true));
-        if let (Some(wanted), Some(permitted)) = (wanted, permitted) {
-            if wanted != permitted {
-                return Err(Stop::Fail(format!("permitted is {permitted}, not {wanted}")));
-            }
+        if let (Some(wanted), Some(permitted)) = (wanted, permitted)
+            && wanted != permitted
+        {
+            return Err(Stop::Fail(format!("permitted is {permitted}, not {wanted}")));
         }
         self.check(expect, now)
     }

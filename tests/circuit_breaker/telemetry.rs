@@ -10,7 +10,8 @@ use std::{
     sync::{Arc, Mutex},
 };
 use steadfast::{
-    circuit_breaker::{Circuit, CircuitBreakerLayer, State},
+    circuit_breaker::{Circuit, CircuitBreakerLayer, Circuits, State},
+    classify::ByResult,
     telemetry::names,
 };
 use tokio::time::advance;
@@ -90,6 +91,24 @@ async fn calls_refusals_and_changes_are_counted() {
     assert_eq!(count(names::CIRCUIT_CALLS, "outcome", "transient"), Some(2));
     assert_eq!(count(names::CIRCUIT_REFUSED, "state", "open"), Some(2));
     assert_eq!(count(names::CIRCUIT_TRANSITIONS, "reason", "consecutive_failures"), Some(1));
+}
+
+#[tokio::test(start_paused = true)]
+async fn keys_make_no_series_of_their_own() {
+    let recorder = DebuggingRecorder::new();
+    let seen = recorder.snapshotter();
+    let _guard = metrics::set_default_local_recorder(&recorder);
+    let circuits = Circuits::per_authority("webhooks", after_a_run_of(1));
+    let service = CircuitBreakerLayer::with(circuits, ByResult)
+        .keyed_by(|request: &String| Some(request))
+        .layer(service_fn(|_: String| obey(true)));
+    for n in 0..200 {
+        let _ = service.clone().oneshot(format!("key {}", n % 100)).await;
+    }
+    let all = seen.snapshot().into_vec();
+    assert!(all.iter().all(|(key, ..)| label(key, "name").as_deref() == Some("webhooks")));
+    // six gauges of the circuit without a key; calls, refusals and changes
+    assert_eq!(all.len(), 6 + 3);
 }
 
 /// Looks at the circuit while it tells of a change: would wait for ever if that were done under its lock.

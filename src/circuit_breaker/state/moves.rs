@@ -1,0 +1,175 @@
+//! What moves the machine: time, samples, probes.
+
+use super::{Change, Machine, Mode, NEVER, Phase, nanos};
+use crate::{
+    backoff::{Backoff, Exponential, Hint, Jitter},
+    circuit_breaker::{
+        config::{Attempts, Config},
+        permit::UNCOUNTED,
+        probes::Probes,
+        view::Reason,
+        window::Counts,
+    },
+};
+
+/// What time does.
+enum Event {
+    ModeEnds,
+    Crosses(u32),
+    LeaseEnds,
+}
+
+/// Changes that nobody has fetched; the oldest go.
+const KEPT_CHANGES: usize = 32;
+
+impl Machine {
+    /// Does what time has done until `now`, each thing at its own moment.
+    #[inline]
+    pub(super) fn advance(&mut self, now: u64) -> u64 {
+        let now = now.max(self.now);
+        if self.in_flight.len() > 0 || self.mode_until != NEVER {
+            self.catch_up(now);
+        }
+        self.now = now;
+        now
+    }
+
+    fn catch_up(&mut self, now: u64) {
+        while let Some((at, event)) = self.next_event().filter(|(at, _)| *at <= now) {
+            let at = at.max(self.now);
+            self.now = at;
+            match event {
+                Event::ModeEnds => self.mode_ends(at),
+                Event::Crosses(slot) => self.crosses(slot, at),
+                Event::LeaseEnds => self.trip(Reason::LeaseExpired, at),
+            }
+        }
+    }
+
+    fn next_event(&self) -> Option<(u64, Event)> {
+        let mode = (self.mode_until != NEVER).then_some((self.mode_until, Event::ModeEnds));
+        if self.in_flight.len() == 0 {
+            return mode;
+        }
+        let slow = nanos(self.config.slow);
+        let crosses = self.in_flight.first_waiting().filter(|_| self.config.tracks_in_flight());
+        let crosses = crosses.map(|(slot, started)| (started.saturating_add(slow), Event::Crosses(slot)));
+        let lease = self.in_flight.oldest().filter(|_| self.phase == Phase::HalfOpen);
+        let lease = lease.map(|started| started.saturating_add(nanos(self.config.probe_lease())));
+        let lease = lease.filter(|at| *at != NEVER).map(|at| (at, Event::LeaseEnds));
+        [mode, crosses, lease].into_iter().flatten().min_by_key(|(at, _)| *at)
+    }
+
+    fn crosses(&mut self, slot: u32, at: u64) {
+        if self.phase == Phase::HalfOpen {
+            self.in_flight.cross(slot, 0);
+            self.probes.cross();
+            self.judge_probes(at);
+        } else {
+            let sample = self.samples.add(at, false, true);
+            self.in_flight.cross(slot, sample);
+            self.judge(at);
+        }
+    }
+
+    /// A closed circuit, after every sample.
+    pub(super) fn judge(&mut self, now: u64) {
+        if self.config.consecutive_failures.is_some_and(|limit| self.run >= limit.get()) {
+            return self.trip(Reason::ConsecutiveFailures, now);
+        }
+        let Counts { total, failed, slow } = self.samples.counts(now);
+        if failed + slow == 0 || total < u64::from(self.config.window.minimum_calls()) {
+            return;
+        }
+        if self.config.failure_rate.is_some_and(|rate| rate.reached_by(failed, total)) {
+            self.trip(Reason::FailureRate, now);
+        } else if self.config.slow_rate.is_some_and(|rate| rate.reached_by(slow, total)) {
+            self.trip(Reason::SlowRate, now);
+        }
+    }
+
+    pub(super) fn judge_probes(&mut self, now: u64) {
+        match self.probes.verdict(&self.config) {
+            Some(Reason::ProbesSucceeded) => self.enter(Phase::Closed, Reason::ProbesSucceeded, now),
+            Some(reason) => self.trip(reason, now),
+            None => {}
+        }
+    }
+
+    pub(super) fn heed(&mut self, hint: Option<Hint>, now: u64) {
+        if let Some(after) = hint.and_then(Hint::after) {
+            let after = nanos(after.min(self.config.max_retry_after));
+            self.not_before = self.not_before.max(now.saturating_add(after));
+        }
+    }
+
+    fn trip(&mut self, reason: Reason, now: u64) {
+        self.begin_period(now);
+        self.enter(Phase::Open, reason, now);
+    }
+
+    /// How long the next open period lasts: longer each time in a row, and never shorter than the other side asked for.
+    pub(super) fn begin_period(&mut self, now: u64) {
+        self.attempts = self.attempts_left(now).saturating_add(1);
+        let Config { open_for, max_open_for, jitter, .. } = *self.config;
+        let delay = Exponential::new(open_for, max_open_for.max(open_for))
+            .unwrap_or_default()
+            .with_jitter(jitter)
+            .delay(self.attempts, self.period, &mut self.random);
+        self.period = delay;
+        let own = now.saturating_add(nanos(delay));
+        self.until = if self.not_before <= own {
+            own
+        } else if jitter == Jitter::None {
+            self.not_before
+        } else {
+            // all who were told the same moment do not come at the same moment
+            self.not_before.saturating_add(self.random.u64(0..=nanos(delay)))
+        };
+    }
+
+    /// The times that it opened in a row, less those that are forgotten.
+    pub(super) fn attempts_left(&self, now: u64) -> u32 {
+        if self.phase != Phase::Closed {
+            return self.attempts;
+        }
+        let healthy = now - self.since.min(now);
+        let every = nanos(self.config.max_open_for.max(self.config.open_for)).max(1);
+        self.attempts.saturating_sub(u32::try_from(healthy / every).unwrap_or(u32::MAX))
+    }
+
+    pub(super) fn enter(&mut self, phase: Phase, reason: Reason, now: u64) {
+        let (from, shadow) = (self.phase.into(), self.mode == Mode::Shadow);
+        self.phase = phase;
+        self.since = now;
+        self.turn_over(reason);
+        if phase == Phase::Closed {
+            self.start_afresh();
+        }
+        self.tell(Change { from, to: phase.into(), reason, shadow });
+    }
+
+    /// A new generation: what is in flight belongs to the one before.
+    pub(super) fn turn_over(&mut self, reason: Reason) {
+        self.generation = self.generation.checked_add(1).unwrap_or(UNCOUNTED + 1);
+        self.reason = reason;
+        self.in_flight.clear();
+        self.probes = Probes::default();
+    }
+
+    pub(super) fn start_afresh(&mut self) {
+        self.samples.clear();
+        self.run = 0;
+        self.not_before = 0;
+        if self.config.attempts == Attempts::Reset {
+            self.attempts = 0;
+        }
+    }
+
+    pub(super) fn tell(&mut self, change: Change) {
+        if self.changes.len() == KEPT_CHANGES {
+            self.changes.remove(0);
+        }
+        self.changes.push(change);
+    }
+}
