@@ -50,6 +50,7 @@ pub struct Crm {
     store: SqliteStore,
     mended: Arc<AtomicBool>,
     up: watch::Sender<bool>,
+    layer: IdempotencyLayer,
 }
 
 #[derive(Clone)]
@@ -74,22 +75,18 @@ impl Crm {
         let mended = Arc::new(AtomicBool::new(false));
         let shared = Shared { store: store.clone(), mended: mended.clone(), fenced: without != Some(Without::Fencing) };
         let app = Router::new().route("/events", post(take)).with_state(shared);
-        let app = if without == Some(Without::Idempotency) {
-            app
-        } else {
-            let layer = IdempotencyLayer::new(store.clone(), Scope::shared())
-                .with_name("crm")
-                .with_lease(LEASE)
-                // safe here: whatever a claim that lapsed had written was rolled back with it
-                .with_on_unknown(OnUnknown::Rerun);
-            app.layer(layer)
-        };
+        let layer = IdempotencyLayer::new(store.clone(), Scope::shared())
+            .with_name("crm")
+            .with_lease(LEASE)
+            // safe here: whatever a claim that lapsed had written was rolled back with it
+            .with_on_unknown(OnUnknown::Rerun);
+        let app = if without == Some(Without::Idempotency) { app } else { app.layer(layer.clone()) };
         let service = BoxCloneService::new(ServiceBuilder::new().service(app));
         let listener = TcpListener::bind("127.0.0.1:0").await?;
         let address = listener.local_addr()?;
         let (up, down) = watch::channel(true);
         tokio::spawn(listen(listener, address, service, faults.clone(), down));
-        Ok(Self { faults, address, store, mended, up })
+        Ok(Self { faults, address, store, mended, up, layer })
     }
 
     pub fn url(&self) -> String {
@@ -104,6 +101,11 @@ impl Crm {
     /// The cause of its refusals is mended.
     pub fn mend(&self) {
         self.mended.store(true, SeqCst);
+    }
+
+    /// Until the handlers whose callers have long gone are through as well.
+    pub async fn drained(&self) {
+        self.layer.drained().await;
     }
 
     pub async fn effects(&self) -> Result<Vec<Effect>, StoreError> {

@@ -88,6 +88,7 @@ async fn play(run: &Run, folder: &Path) -> Result<Outcome, BoxError> {
     let redriven = queue.dead_letters().redrive(Filter::all()).rate(500.0).by("operator").await?;
     drained(&queue, patience).await?;
     receiver.stop().await?;
+    timeout(patience, crm.drained()).await.map_err(|_| "a handler of the CRM does not come to an end")?;
     progress.finish().await;
 
     Ok(Outcome {

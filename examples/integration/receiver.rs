@@ -49,6 +49,7 @@ pub async fn run(options: Receive) -> Result<(), BoxError> {
         .with_concurrency(16)
         .with_lease(Duration::from_secs(1))
         .with_max_attempts(50)
+        .with_park_for(Duration::from_millis(200))
         .with_backoff(Exponential::new(Duration::from_millis(50), Duration::from_millis(500))?);
 
     // one clean shutdown: when the parent closes our standard input, both ends stop and finish what they have
