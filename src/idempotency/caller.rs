@@ -13,6 +13,7 @@ use std::any::Any;
 use tokio::sync::{mpsc, oneshot};
 
 /// What the caller's future is told, once.
+#[expect(clippy::large_enum_variant, reason = "it is moved once; a box would be one more allocation for each request")]
 pub(super) enum Reply<B, E> {
     Result(Result<Response<IdempotencyBody<B>>, E>),
     Panic(Box<dyn Any + Send>),

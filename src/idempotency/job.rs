@@ -4,7 +4,7 @@ use super::{
     Begin, Claim, Fence, Fenced, Fingerprint, IdempotencyKey, NotExecuted, Recorded, StoreKey,
     caller::{Caller, Reply},
     layer::Shared,
-    ledger::Ledger,
+    ledger::{Ledger, Start},
     panic::Caught,
     pump::{pump, unrecorded},
     refusal::{Refusal, Said},
@@ -45,8 +45,8 @@ impl Job {
         let begin = begin(&shared, &key, &parts, &body.data);
         let ledger = Ledger { shared, fence: Fence { key: begin.key, token: begin.token } };
         let attempt = match ledger.begin(begin).await {
-            Ok(attempt) => attempt,
-            Err(said) => return answered(ledger, said, caller),
+            Start::Run(attempt) => attempt,
+            Start::Say(said) => return answered(ledger, said, caller),
         };
         let state = &ledger.shared.state;
         if attempt > 1 {

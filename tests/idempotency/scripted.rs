@@ -33,10 +33,12 @@ pub enum Fault {
     Hangs,
 }
 
+type Script = Vec<(Call, VecDeque<Fault>)>;
+
 #[derive(Clone, Default)]
 pub struct Scripted {
     pub memory: MemoryStore,
-    script: Arc<Mutex<Vec<(Call, VecDeque<Fault>)>>>,
+    script: Arc<Mutex<Script>>,
     calls: Arc<Mutex<Vec<Call>>>,
 }
 

@@ -1,12 +1,16 @@
 use crate::{
     scripted::{Call, Fault, Scripted},
-    support::{app, layer, over, request, see, send},
+    support::{Runs, app, layer, over, request, see, send},
 };
 use axum::{body::Body, response::Response};
 use bytes::Bytes;
 use http::StatusCode;
 use http_body_util::BodyExt;
-use std::{io, time::Duration};
+use std::{
+    io,
+    sync::{Arc, Mutex},
+    time::Duration,
+};
 use tokio::{sync::mpsc, time::sleep};
 use tokio_stream::{StreamExt as _, iter, wrappers::UnboundedReceiverStream};
 use tower::ServiceExt;
@@ -84,27 +88,47 @@ async fn an_answer_over_the_cap_passes_and_is_never_run_again() {
 #[tokio::test(start_paused = true)]
 async fn beyond_the_cap_the_handler_goes_at_its_callers_pace_and_ends_with_it() {
     let layer = layer().with_response_limit(30);
+    let made = Runs::default();
+    let making = made.clone();
+    let (app, _) = app(layer.clone(), move |_| {
+        let making = making.clone();
+        let frames = iter(0..1000).map(move |_| {
+            making.add();
+            Ok::<_, io::Error>("0123456789")
+        });
+        async { Body::from_stream(frames) }
+    });
+    let mut body = app.oneshot(request("k", "")).await.unwrap().into_body();
+    sleep(Duration::from_secs(1)).await;
+    let ahead = made.get();
+    assert!(ahead < 30, "{ahead} frames that nobody has asked for");
+    for _ in 0..10 {
+        frame(&mut body).await.unwrap();
+    }
+    sleep(Duration::from_secs(1)).await;
+    assert!((ahead + 5..ahead + 15).contains(&made.get()), "{} frames after ten more", made.get());
+    drop(body);
+    layer.drained().await;
+    assert!(made.get() < ahead + 15, "nobody reads it and nobody keeps it");
+}
+
+#[tokio::test(start_paused = true)]
+async fn beyond_the_cap_a_handler_that_waits_ends_with_its_caller() {
+    let layer = layer().with_response_limit(5);
     let (frames, source) = mpsc::unbounded_channel::<Result<Bytes, io::Error>>();
-    let source = std::sync::Mutex::new(Some(source));
-    let source = std::sync::Arc::new(source);
+    let source = Arc::new(Mutex::new(Some(source)));
     let (app, _) = app(layer.clone(), move |_| {
         let source = source.lock().unwrap().take().unwrap();
         async move { Body::from_stream(UnboundedReceiverStream::new(source)) }
     });
-    for _ in 0..1000 {
-        frames.send(Ok(Bytes::from_static(b"0123456789"))).unwrap();
-    }
+    frames.send(Ok(Bytes::from_static(b"0123456789"))).unwrap();
     let mut body = app.oneshot(request("k", "")).await.unwrap().into_body();
-    sleep(Duration::from_secs(1)).await;
-    // the frames that were kept came together in the first
-    for _ in 0..10 {
-        assert!(frame(&mut body).await.is_some());
-    }
-    sleep(Duration::from_secs(1)).await;
-    assert!(!frames.is_closed(), "the handler is held, not cut");
+    frame(&mut body).await.unwrap();
+    sleep(Duration::from_secs(3600)).await;
+    assert!(!frames.is_closed(), "it may take its time");
     drop(body);
-    layer.drained().await;
-    assert!(frames.is_closed(), "nobody reads it and nobody keeps it");
+    tokio::time::timeout(Duration::from_secs(1), layer.drained()).await.unwrap();
+    assert!(frames.is_closed());
 }
 
 #[tokio::test(start_paused = true)]
@@ -161,6 +185,25 @@ async fn the_last_frame_waits_for_the_record_but_not_for_ever() {
         assert!(frame(&mut body).await.is_none());
         assert_eq!(began.elapsed(), Duration::from_secs(4), "two seconds for the record");
     }
+}
+
+#[tokio::test(start_paused = true)]
+async fn who_waits_for_a_length_has_it_after_the_record_although_the_body_goes_on() {
+    let store = Scripted::default();
+    let (app, _) = app(over(store.clone()), |_| async {
+        let frames = iter(["0123456789", ""]).then(|data| async move {
+            if data.is_empty() {
+                sleep(Duration::from_secs(1)).await;
+            }
+            Ok::<_, io::Error>(data)
+        });
+        Response::builder().header("content-length", "10").body(Body::from_stream(frames)).unwrap()
+    });
+    store.next(Call::Complete, [Fault::Hangs]);
+    let began = tokio::time::Instant::now();
+    let mut body = app.oneshot(request("k", "")).await.unwrap().into_body();
+    assert_eq!(frame(&mut body).await.unwrap(), "0123456789");
+    assert_eq!(began.elapsed(), Duration::from_secs(3));
 }
 
 #[tokio::test(start_paused = true)]
