@@ -3,7 +3,7 @@
 use super::{enqueue, up_to};
 use std::time::Duration;
 use steadfast::{
-    queue::{Attempted, Claim, Filter, NewMessage, QueueStore, Reason, Settle},
+    queue::{Attempted, Claim, Filter, Message, NewMessage, QueueStore, Reason, Settle},
     store::sqlite::SqliteStore,
 };
 use tokio::time::{Instant, sleep};
@@ -103,5 +103,5 @@ async fn a_lease_of_no_time_is_claimed_once_a_call() {
     store.enqueue("q", batch).await.unwrap();
     let claim = Claim { limit: 3, lease: Duration::ZERO, max_attempts: 9 };
     let claimed = store.claim("q", claim).await.unwrap();
-    assert_eq!(claimed.iter().map(|m| m.attempt()).collect::<Vec<_>>(), [1, 1]);
+    assert_eq!(claimed.iter().map(Message::attempt).collect::<Vec<_>>(), [1, 1]);
 }
