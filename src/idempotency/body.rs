@@ -87,7 +87,7 @@ where
         match &self.kind {
             Kind::Inner { body } => body.size_hint(),
             Kind::Whole { body } => body.size_hint(),
-            Kind::Live { hint, .. } => hint.clone(),
+            Kind::Live { hint, .. } => *hint,
         }
     }
 }

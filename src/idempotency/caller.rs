@@ -13,6 +13,7 @@ use std::any::Any;
 use tokio::sync::{mpsc, oneshot};
 
 /// What the caller's future is told, once.
+#[expect(clippy::large_enum_variant, reason = "it is moved once; a box would be one more allocation for each request")]
 pub(super) enum Reply<B, E> {
     Result(Result<Response<IdempotencyBody<B>>, E>),
     Panic(Box<dyn Any + Send>),
@@ -60,8 +61,8 @@ impl<B, E> Caller<B, E> {
 pub(super) enum Listener<B, E> {
     /// Has heard nothing: if the answer comes without a wait it gets it in one piece, recorded before.
     Waiting { head: Parts, hint: SizeHint, caller: Caller<B, E> },
-    /// Has the head and gets frames; `last` is the one that ends the answer for it, kept back until the record is in.
-    Live { frames: mpsc::UnboundedSender<Sent>, last: Option<Frame<Bytes>> },
+    /// Has the head and gets frames; `last` are those that end the answer for it, kept back until the record is in.
+    Live { frames: mpsc::UnboundedSender<Sent>, last: Vec<Frame<Bytes>> },
 }
 
 impl<B, E> Listener<B, E> {
@@ -74,17 +75,14 @@ impl<B, E> Listener<B, E> {
             let _ = frames.send((Ok(Frame::data(so_far)), None));
         }
         caller.respond(Response::from_parts(head, IdempotencyBody::live(receiver, hint)));
-        Self::Live { frames, last: None }
+        Self::Live { frames, last: Vec::new() }
     }
 
-    /// One more frame. `ends`: nothing comes after it that the caller would wait for.
+    /// One more frame. `ends`: with it the caller has all that it waits for.
     pub(super) fn frame(&mut self, frame: Frame<Bytes>, ends: bool) {
         if let Self::Live { frames, last } = self {
-            if ends {
-                // two frames can end it: the last data by its length, and trailers behind
-                if let Some(before) = last.replace(frame) {
-                    let _ = frames.send((Ok(before), None));
-                }
+            if ends || !last.is_empty() {
+                last.push(frame);
             } else {
                 let _ = frames.send((Ok(frame), None));
             }
@@ -98,8 +96,8 @@ impl<B, E> Listener<B, E> {
                 caller.respond(Response::from_parts(head, IdempotencyBody::whole(data, trailers)));
             }
             Self::Live { frames, last } => {
-                if let Some(last) = last {
-                    let _ = frames.send((Ok(last), None));
+                for frame in last {
+                    let _ = frames.send((Ok(frame), None));
                 }
             }
         }

@@ -4,7 +4,7 @@ use super::{
     Begin, Claim, Fence, Fenced, Fingerprint, IdempotencyKey, NotExecuted, Recorded, StoreKey,
     caller::{Caller, Reply},
     layer::Shared,
-    ledger::Ledger,
+    ledger::{Ledger, Start},
     panic::Caught,
     pump::{pump, unrecorded},
     refusal::{Refusal, Said},
@@ -13,7 +13,7 @@ use crate::{
     body::{Collected, FromReplay},
     error::BoxError,
     foreign::original_uri,
-    telemetry::{count, event, in_current_span, names},
+    telemetry::{event, in_current_span},
     token::Token,
 };
 use bytes::Bytes;
@@ -45,31 +45,37 @@ impl Job {
         let begin = begin(&shared, &key, &parts, &body.data);
         let ledger = Ledger { shared, fence: Fence { key: begin.key, token: begin.token } };
         let attempt = match ledger.begin(begin).await {
-            Ok(attempt) => attempt,
-            Err(said) => return answered(ledger, said, caller),
+            Start::Run(attempt) => attempt,
+            Start::Say(said) => return answered(ledger, said, caller),
         };
-        let Shared { store, state, .. } = &*ledger.shared;
-        let result = if attempt == 1 { "executed" } else { "executed_again" };
-        count(names::IDEMPOTENCY_REQUESTS, &state.name, ("result", result));
-        let _running = state.run();
-        let claim = Claim::new(key, ledger.fence, attempt, store.id(), ledger.shared.config.keep);
+        let Shared { store, state, config, .. } = &*ledger.shared;
+        if attempt > 1 {
+            event!(WARN, "running again what an earlier attempt left unknown", name = &*state.name, attempt = attempt);
+        }
+        let claim = Claim::new(key, ledger.fence, attempt, store.id(), config.keep);
         parts.extensions.insert(claim.clone());
         let request = Request::from_parts(parts, B::from_whole(body.data, body.trailers));
-
-        // beside the work, not in its way: a store that is slow to renew delays nothing
-        let mut work = pin!(work(&ledger, &claim, inner, request, caller));
-        let mut renewal = pin!(ledger.renew(|| claim.set_lost()));
-        poll_fn(|cx| {
-            if work.as_mut().poll(cx).is_ready() {
-                return Poll::Ready(());
-            }
-            match renewal.as_mut().poll(cx) {
-                Poll::Ready(never) => match never {},
-                Poll::Pending => Poll::Pending,
-            }
-        })
-        .await;
+        let running = state.run();
+        held(&ledger, &claim, work(&ledger, &claim, inner, request, caller)).await;
+        drop(running);
+        ledger.sweep_if_due().await;
     }
+}
+
+/// `work`, and the renewal of its claim beside it, not in its way: a store that is slow to renew delays nothing.
+async fn held(ledger: &Ledger, claim: &Claim, work: impl Future<Output = ()>) {
+    let mut work = pin!(work);
+    let mut renewal = pin!(ledger.renew(|| claim.set_lost()));
+    poll_fn(|cx| {
+        if work.as_mut().poll(cx).is_ready() {
+            return Poll::Ready(());
+        }
+        match renewal.as_mut().poll(cx) {
+            Poll::Ready(never) => match never {},
+            Poll::Pending => Poll::Pending,
+        }
+    })
+    .await;
 }
 
 fn begin(shared: &Shared, key: &IdempotencyKey, parts: &Parts, body: &Bytes) -> Begin {
@@ -91,7 +97,7 @@ fn answered<B, E>(ledger: Ledger, said: Said, caller: Caller<B, E>) {
         Said::No(refusal) => (refusal.as_str(), *refusal == Refusal::StoreDown),
     };
     let state = ledger.shared.state.clone();
-    count(names::IDEMPOTENCY_REQUESTS, &state.name, ("result", result));
+    state.count(result);
     caller.say(said);
     if is_down {
         // The store may have the claim although its reply never came; left there it would count as a run that nobody knows
@@ -121,31 +127,44 @@ where
     if response.extensions().get::<NotExecuted>().is_some() {
         return not_executed(ledger, response, caller).await;
     }
+    let count = |result| ledger.shared.state.count(result);
     if !claim.was_in_transaction() {
+        count("executed");
         return pump(ledger, response, caller).await;
     }
     let says_done = says_done(&response, caller.is_grpc());
     match ledger.settled().await {
         Some(Fenced::Already) => {
+            count("executed");
             let (head, body) = response.into_parts();
             unrecorded(head, body, caller);
         }
-        Some(Fenced::Lost) => caller.say(ledger.owners_answer().await),
+        Some(Fenced::Lost) => {
+            count("superseded");
+            caller.say(ledger.owners_answer().await);
+        }
         // its yes is not true: it overlooked that the commit failed, or that it never asked for one
-        Some(Fenced::Done) if says_done => release_then(ledger, || caller.refuse(Refusal::RolledBack)).await,
+        Some(Fenced::Done) if says_done => {
+            count("rolled_back");
+            release_then(ledger, || caller.refuse(Refusal::RolledBack)).await;
+        }
         // nobody knows, and no yes is given that might be untrue: the same key again will be told
         None if says_done => {
+            count("store_down");
             caller.refuse(Refusal::StoreDown);
             ledger.release_if_rolled_back().await;
         }
         // a refusal of the handler is an answer like any other; where its transaction did commit, that record stays
-        Some(Fenced::Done) | None => pump(ledger, response, caller).await,
+        Some(Fenced::Done) | None => {
+            count("executed");
+            pump(ledger, response, caller).await;
+        }
     }
 }
 
 /// A handler that gave no response is recorded as a 500: it may have done all that it was for.
 async fn failed<B, E>(ledger: &Ledger, refusal: Refusal, own: Reply<B, E>, caller: Caller<B, E>) {
-    count(names::IDEMPOTENCY_REQUESTS, &ledger.shared.state.name, ("result", refusal.as_str()));
+    ledger.shared.state.count(refusal.as_str());
     let recorded = Recorded::Response(refusal.into_stored(caller.is_grpc(), caller.help()));
     match ledger.complete(&recorded).await {
         Some(Fenced::Lost) => caller.say(ledger.owners_answer().await),
@@ -162,7 +181,7 @@ where
     B: Send,
     E: Send,
 {
-    count(names::IDEMPOTENCY_REQUESTS, &ledger.shared.state.name, ("result", "not_executed"));
+    ledger.shared.state.count("not_executed");
     let (head, body) = response.into_parts();
     release_then(ledger, || unrecorded(head, body, caller)).await;
 }

@@ -11,6 +11,19 @@ use crate::{
 use std::{convert::Infallible, sync::Arc, time::Duration};
 use tokio::time::{Instant, sleep, timeout};
 
+/// As many records as are removed in one call of the store, and as many calls as are made in a row.
+const SWEEP_BATCH: usize = 500;
+const SWEEP_BATCHES: usize = 20;
+
+/// What comes of a keyed request at first.
+#[expect(clippy::large_enum_variant, reason = "it is looked at once, where it was made")]
+pub(super) enum Start {
+    /// The key is claimed, for so many a time: the handler runs.
+    Run(u32),
+    /// It does not, and the caller gets this.
+    Say(Said),
+}
+
 pub(super) struct Ledger {
     pub(super) shared: Arc<Shared>,
     pub(super) fence: Fence,
@@ -24,12 +37,12 @@ impl Ledger {
         &*self.shared.store
     }
 
-    /// Claims the key and gives the number of the attempt, or says what the caller gets instead.
-    pub(super) async fn begin(&self, mut begin: Begin) -> Result<u32, Said> {
+    /// Claims the key, if it is free.
+    pub(super) async fn begin(&self, mut begin: Begin) -> Start {
         loop {
-            let no = |refusal| Err(Said::No(refusal));
+            let no = |refusal| Start::Say(Said::No(refusal));
             return match self.ask_begin(begin).await {
-                Ok(Begun::Acquired { attempt }) => Ok(attempt),
+                Ok(Begun::Acquired { attempt }) => Start::Run(attempt),
                 Ok(Begun::Lapsed { stale, .. }) if self.shared.config.on_unknown == OnUnknown::Rerun => {
                     begin.take_over = Some(stale);
                     continue;
@@ -37,7 +50,7 @@ impl Ledger {
                 Ok(Begun::Lapsed { .. }) => no(Refusal::Unknown),
                 Ok(Begun::InFlight { .. }) => no(Refusal::InFlight),
                 Ok(Begun::Mismatch) => no(Refusal::Mismatch),
-                Ok(Begun::Completed(recorded)) => Err(again(recorded)),
+                Ok(Begun::Completed(recorded)) => Start::Say(again(recorded)),
                 Err(error) => {
                     event!(
                         WARN,
@@ -147,6 +160,19 @@ impl Ledger {
                 // a lapsed claim that nobody took can still be renewed: never given up
                 Ok(Err(_)) | Err(_) => lease / 12,
             };
+        }
+    }
+
+    /// Removes what has expired, in small batches, if it is time again. Nobody waits for it.
+    pub(super) async fn sweep_if_due(&self) {
+        if !self.shared.state.is_sweep_due() {
+            return;
+        }
+        for _ in 0..SWEEP_BATCHES {
+            match self.within_hold(self.store().sweep(SWEEP_BATCH)).await {
+                Ok(SWEEP_BATCH) => {}
+                Ok(_) | Err(_) => return,
+            }
         }
     }
 

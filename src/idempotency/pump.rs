@@ -1,7 +1,7 @@
 //! Reads a handler's answer to its end, tells it on, and records it.
 
 use super::{
-    Fenced, Recorded, StoredResponse,
+    ClaimLost, Fenced, Recorded, StoredResponse,
     body::Sent,
     caller::{Caller, Listener},
     ledger::Ledger,
@@ -56,6 +56,7 @@ where
         };
         let Some(to) = listener.as_mut() else { return };
         match frame.into_data() {
+            Ok(data) if data.is_empty() => {}
             Ok(data) if kept.len + data.len() > ledger.shared.config.response_limit => {
                 let Some(listener) = listener else { return };
                 return too_long(ledger, body, listener.go_live(|| kept.so_far()), data).await;
@@ -101,7 +102,7 @@ async fn finish<B, E>(
 
 /// An answer that is not kept: recorded as that at once, since its request is done and must not run again; then it passes at
 /// its caller's pace, and ends with its caller.
-async fn too_long<B, E>(ledger: &Ledger, body: Pin<&mut B>, listener: Listener<impl Sized, E>, first: Bytes)
+async fn too_long<B, R, E>(ledger: &Ledger, body: Pin<&mut B>, listener: Listener<R, E>, first: Bytes)
 where
     B: Body<Data = Bytes> + Send,
     B::Error: Into<BoxError>,
@@ -110,7 +111,11 @@ where
     let recorded = Recorded::NotRetained;
     let heard = ledger.complete(&recorded).await;
     if heard == Some(Fenced::Lost) {
-        return Listener::<(), E>::Live { frames, last }.give_way(ledger.owners_answer().await);
+        let _ = frames.send((Err(ClaimLost.into()), None));
+        return;
+    }
+    for frame in last {
+        let _ = frames.send((Ok(frame), None));
     }
     let passed = pass_on(body, &frames, first);
     if heard.is_some() {

@@ -35,6 +35,7 @@ pub(super) enum Refusal {
 
 /// An answer that is not the handler's of this time.
 #[derive(Debug)]
+#[expect(clippy::large_enum_variant, reason = "a box would be one more allocation for each replay")]
 pub(super) enum Said {
     Again(StoredResponse),
     No(Refusal),

@@ -16,7 +16,9 @@ use std::{fmt, sync::Arc};
 /// let nobody_else_calls = Scope::shared();
 /// ```
 #[derive(Clone)]
-pub struct Scope(Option<Arc<dyn Fn(&Parts) -> Vec<u8> + Send + Sync>>);
+pub struct Scope(Option<Arc<Name>>);
+
+type Name = dyn Fn(&Parts) -> Vec<u8> + Send + Sync;
 
 impl Scope {
     /// As `name` says, in any bytes; scope and key are hashed apart, so no delimiter is needed. Callers with the same bytes

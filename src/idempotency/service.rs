@@ -1,5 +1,5 @@
 use super::{
-    IdempotencyBody, IdempotencyKey, ResponseFuture,
+    Claim, IdempotencyBody, IdempotencyKey, ResponseFuture,
     caller::{Caller, Reply},
     job::Job,
     layer::Shared,
@@ -9,7 +9,7 @@ use crate::{
     body::{FromReplay, Unread, read},
     classify::is_grpc,
     error::BoxError,
-    telemetry::{count, in_current_span, names},
+    telemetry::in_current_span,
 };
 use bytes::Bytes;
 use http::{Request, Response};
@@ -67,7 +67,9 @@ impl Shared {
     /// `None`: this layer has nothing to do with the request.
     fn key_of<B>(&self, request: &Request<B>) -> Option<Result<IdempotencyKey, Refusal>> {
         let method = request.method();
-        if method.is_safe() {
+        // the second layer over one store would meet the claim of the first: its caller's own
+        let is_claimed = |claim: &Claim| claim.store() == self.store.id();
+        if method.is_safe() || request.extensions().get().is_some_and(is_claimed) {
             return None;
         }
         match IdempotencyKey::of_headers(request.headers(), self.config.strict_keys) {
@@ -80,7 +82,7 @@ impl Shared {
 
     /// Refused before any look-up.
     fn refuse<B>(&self, refusal: Refusal, grpc: bool) -> Response<IdempotencyBody<B>> {
-        count(names::IDEMPOTENCY_REQUESTS, &self.state.name, ("result", refusal.as_str()));
+        self.state.count(refusal.as_str());
         Said::No(refusal).into_response(grpc, self.config.help)
     }
 }

@@ -1,12 +1,19 @@
 use crate::{
     registry::{Entry, Value},
-    telemetry::{gauge, names},
+    telemetry::{count, gauge, names},
 };
-use std::sync::{
-    Arc,
-    atomic::{AtomicU32, Ordering},
+use std::{
+    sync::{
+        Arc, Mutex,
+        atomic::{AtomicU32, Ordering},
+    },
+    time::Duration,
 };
+use tokio::time::Instant;
 use tokio_util::task::TaskTracker;
+
+/// How often expired records are swept, while requests come.
+const SWEEP_EVERY: Duration = Duration::from_secs(10);
 
 /// What all services of one layer share, whatever their settings: name, detached tasks, how many handlers run.
 #[derive(Debug)]
@@ -14,6 +21,7 @@ pub(super) struct State {
     pub(super) name: Arc<str>,
     pub(super) tasks: TaskTracker,
     running: AtomicU32,
+    last_sweep: Mutex<Instant>,
 }
 
 /// A handler runs for as long as this is there.
@@ -22,9 +30,26 @@ pub(super) struct Running<'a>(&'a State);
 impl State {
     /// Listed in the registry of the process.
     pub(super) fn new(name: Arc<str>) -> Arc<Self> {
-        let this = Arc::new(Self { name, tasks: TaskTracker::new(), running: AtomicU32::new(0) });
+        let (tasks, running, last_sweep) = (TaskTracker::new(), AtomicU32::new(0), Mutex::new(Instant::now()));
+        let this = Arc::new(Self { name, tasks, running, last_sweep });
         crate::registry().add(&this);
         this
+    }
+
+    /// A keyed request came to this.
+    pub(super) fn count(&self, result: &'static str) {
+        count(names::IDEMPOTENCY_REQUESTS, &self.name, ("result", result));
+    }
+
+    /// `true` for one of those who ask, every [`SWEEP_EVERY`].
+    pub(super) fn is_sweep_due(&self) -> bool {
+        // whoever holds the lock is about to answer for all
+        let Ok(mut last) = self.last_sweep.try_lock() else { return false };
+        let is_due = last.elapsed() >= SWEEP_EVERY;
+        if is_due {
+            *last = Instant::now();
+        }
+        is_due
     }
 
     pub(super) fn run(&self) -> Running<'_> {
