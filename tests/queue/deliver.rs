@@ -138,7 +138,7 @@ async fn a_grpc_status_in_the_trailers_is_the_verdict() {
 #[tokio::test]
 async fn an_answer_without_end_is_not_read_for_ever() {
     let endless = tokio_stream::iter(std::iter::repeat_with(|| {
-        Ok::<_, Infallible>(http_body::Frame::data(Bytes::from_static(&[b'x'; 1 << 16])))
+        Ok::<_, Infallible>(http_body::Frame::data(Bytes::from(vec![b'x'; 1 << 16])))
     }));
     let report = Response::builder().status(500).body(StreamBody::new(endless)).unwrap().read().await;
     assert_eq!(report.verdict().outcome(), Outcome::Failure(Failure::Fault));

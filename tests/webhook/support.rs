@@ -10,25 +10,25 @@ use std::{
 use steadfast::webhook::{GitHub, Secret, VerifyLayer};
 use tower::{Layer, Service, ServiceExt, service_fn};
 
-pub const SECRET: &str = "It's a Secret to Everybody";
+pub(crate) const SECRET: &str = "It's a Secret to Everybody";
 
-pub fn github() -> GitHub {
+pub(crate) fn github() -> GitHub {
     GitHub::new(Secret::new(SECRET).unwrap())
 }
 
 #[derive(Clone, Default)]
-pub struct Inner(Arc<Mutex<Vec<(Parts, Bytes)>>>);
+pub(crate) struct Inner(Arc<Mutex<Vec<(Parts, Bytes)>>>);
 
 impl Inner {
-    pub fn len(&self) -> usize {
+    pub(crate) fn len(&self) -> usize {
         self.0.lock().unwrap().len()
     }
-    pub fn only(&self) -> (Parts, Bytes) {
+    pub(crate) fn only(&self) -> (Parts, Bytes) {
         let mut all = std::mem::take(&mut *self.0.lock().unwrap());
         assert_eq!(all.len(), 1);
         all.remove(0)
     }
-    pub fn service(
+    pub(crate) fn service(
         &self,
     ) -> impl Service<Request<Full<Bytes>>, Response = Response<Full<Bytes>>, Error = Infallible, Future: Send>
     + Clone
@@ -47,25 +47,25 @@ impl Inner {
     }
 }
 
-pub struct Answer {
-    pub status: StatusCode,
-    pub headers: HeaderMap,
-    pub body: String,
+pub(crate) struct Answer {
+    pub(crate) status: StatusCode,
+    pub(crate) headers: HeaderMap,
+    pub(crate) body: String,
 }
 
-pub async fn send(layer: &VerifyLayer, inner: &Inner, request: Request<Full<Bytes>>) -> Answer {
+pub(crate) async fn send(layer: &VerifyLayer, inner: &Inner, request: Request<Full<Bytes>>) -> Answer {
     let (head, body) = layer.layer(inner.service()).oneshot(request).await.unwrap().into_parts();
     let body = String::from_utf8(body.collect().await.unwrap().to_bytes().into()).unwrap();
     Answer { status: head.status, headers: head.headers, body }
 }
 
-pub fn delivery(headers: &[(&str, &[u8])], body: impl Into<Bytes>) -> Request<Full<Bytes>> {
+pub(crate) fn delivery(headers: &[(&str, &[u8])], body: impl Into<Bytes>) -> Request<Full<Bytes>> {
     let request = headers.iter().fold(Request::post("/hooks"), |request, (name, value)| request.header(*name, *value));
     request.body(Full::new(body.into())).unwrap()
 }
 
 /// Signed by the first secret.
-pub fn signed(github: &GitHub, body: impl Into<Bytes>) -> Request<Full<Bytes>> {
+pub(crate) fn signed(github: &GitHub, body: impl Into<Bytes>) -> Request<Full<Bytes>> {
     let body = body.into();
     delivery(&[("x-hub-signature-256", github.sign(&body).as_bytes())], body)
 }
