@@ -6,6 +6,8 @@ pub mod attempt;
 pub mod backoff;
 pub mod body;
 pub mod classify;
+#[cfg(feature = "queue")]
+pub mod dead_letter;
 pub mod dedupe;
 #[cfg(any(feature = "idempotency", feature = "queue"))]
 mod encoding;
@@ -26,5 +28,7 @@ pub mod time;
 pub mod timeout;
 #[cfg(any(feature = "idempotency", feature = "queue"))]
 mod token;
+#[cfg(feature = "webhook")]
+pub mod webhook;
 
 pub use registry::registry;

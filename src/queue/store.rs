@@ -112,6 +112,7 @@ impl Stats {
 /// * `extend` and `settle` are refused with [`LeaseLost`] unless row, attempt and token match a running claim. A lease that
 ///   has lapsed and that nobody claimed since still matches;
 /// * a message ends as done or dead and in no other way; dead ones keep their history;
+/// * no wait outlasts the greatest age: what is parked, or to be tried again, is dead as `expired` by the first claim after it;
 /// * a batch is one commit;
 /// * any [`Duration`] is survived, `Duration::MAX` as well: what is further away than a store can say is as far as it can.
 pub trait QueueStore: Send + Sync + 'static {

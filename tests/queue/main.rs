@@ -9,4 +9,13 @@
     reason = "a test fails by panicking"
 )]
 
+mod accept;
+mod dead_letters;
+mod deliver;
+mod lease;
 mod memory;
+mod readiness;
+mod settle;
+mod shutdown;
+mod store_errors;
+mod support;

@@ -1,7 +1,7 @@
 //! From what an attempt came to, to what the store is told. Pure.
 
 use crate::{
-    backoff::{Backoff, Hint},
+    backoff::Hint,
     classify::{Failure, Outcome},
     queue::{Attempted, Reason, Report, Settle, config::Config},
 };

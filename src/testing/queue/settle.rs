@@ -4,7 +4,7 @@ use super::{
 };
 use crate::{
     error::BoxError,
-    queue::{LeaseLost, Message, NewMessage, QueueStore, Reason, Settle},
+    queue::{Filter, LeaseLost, Message, NewMessage, QueueStore, Reason, Settle},
 };
 use std::time::Duration;
 use tokio::time::sleep;
@@ -78,7 +78,19 @@ pub(super) async fn what_is_too_old_ends(store: &dyn QueueStore) -> Result<(), B
     enqueue(store, &queue, NewMessage::new("").with_delay(SHORT * 4).with_max_age(SHORT * 3)).await?;
     sleep(SHORT * 4 + Duration::from_millis(20)).await;
     claim(store, &queue, LONG).await.map_err(|_| "broken law: age counts from the end of the delay")?;
-    Ok(())
+    let queue = super::queue();
+    for _ in 0..2 {
+        enqueue(store, &queue, NewMessage::new("").with_max_age(SHORT)).await?;
+    }
+    let claimed = store.claim(&queue, up_to(2, LONG)).await?;
+    let [one, other] = &claimed[..] else { return law(false, "two are claimed") };
+    law(settle(store, one, park(one, LONG)).await?.is_ok(), "parked")?;
+    law(settle(store, other, retry(other, LONG)).await?.is_ok(), "to be tried again")?;
+    sleep(PASSED).await;
+    none_to_claim(store, &queue, "what became too old while it waited is not claimed").await?;
+    let letters = store.dead(&queue, &Filter::all(), None, 10).await?;
+    let expired = letters.iter().filter(|letter| letter.reason == Reason::Expired).count();
+    law(expired == 2, "no wait outlasts the greatest age")
 }
 
 pub(super) async fn a_sweep_takes_what_is_over(store: &dyn QueueStore) -> Result<(), BoxError> {

@@ -112,14 +112,15 @@ impl Shelf {
                 lane.done.push_back((now.at, lease.row));
                 State::Done
             }
+            // no wait outlasts the greatest age: then the next claim finds that it is over
             Settle::Retry { after, attempted } => {
                 row.remember(stamped(attempted), false);
-                State::Waiting { due: now.after(after), parked: false }
+                State::Waiting { due: now.after(after).min(row.expires), parked: false }
             }
             Settle::Park { after, attempted } => {
                 row.remember(stamped(attempted), true);
                 row.message.lease.attempt -= 1;
-                State::Waiting { due: now.after(after), parked: true }
+                State::Waiting { due: now.after(after).min(row.expires), parked: true }
             }
             Settle::Release => {
                 row.message.lease.attempt -= 1;

@@ -1,0 +1,55 @@
+mod github;
+mod hex;
+
+pub use github::GitHub;
+
+use super::{Unverified, Verified};
+use http::{HeaderMap, request::Parts};
+use std::{fmt::Debug, time::SystemTime};
+
+/// How a sender signs its deliveries.
+///
+/// The laws: `body` is checked byte for byte as it came, of any encoding; secrets are compared in constant time
+/// ([`Secret::verify`](super::Secret::verify)); whatever a header holds is an [`Unverified`] and never a panic.
+///
+/// ```
+/// use http::request::Parts;
+/// use std::time::SystemTime;
+/// use steadfast::webhook::{Scheme, Secret, Unverified, Verified};
+///
+/// /// The tag itself, in a header.
+/// #[derive(Debug)]
+/// struct Plain(Secret);
+///
+/// impl Scheme for Plain {
+///     fn name(&self) -> &'static str {
+///         "plain"
+///     }
+///     fn verify(&self, head: &Parts, body: &[u8], _: SystemTime) -> Result<Verified, Unverified> {
+///         let tag = head.headers.get("x-tag").ok_or(Unverified::Missing)?;
+///         if self.0.verify(&[body], tag.as_bytes()) { Ok(Verified::new("plain", 0)) } else { Err(Unverified::Mismatch) }
+///     }
+/// }
+/// ```
+pub trait Scheme: Debug + Send + Sync + 'static {
+    /// Its name, in one word.
+    fn name(&self) -> &'static str;
+
+    /// Whether this is the sender's: by the head of the request, the whole of its body, and the time of day.
+    ///
+    /// # Errors
+    /// Why it is not.
+    fn verify(&self, head: &Parts, body: &[u8], now: SystemTime) -> Result<Verified, Unverified>;
+}
+
+const _: Option<&dyn Scheme> = None;
+
+/// The one value of a header: two of them could be read as either.
+fn single<'a>(headers: &'a HeaderMap, name: &str) -> Result<&'a [u8], Unverified> {
+    let mut values = headers.get_all(name).iter();
+    match (values.next(), values.next()) {
+        (Some(value), None) => Ok(value.as_bytes()),
+        (None, _) => Err(Unverified::Missing),
+        (Some(_), Some(_)) => Err(Unverified::Malformed),
+    }
+}
