@@ -117,6 +117,7 @@ mod connection;
 mod control;
 mod error;
 mod guard;
+mod handle;
 mod hook;
 #[cfg(feature = "idempotency")]
 mod idempotency;
@@ -127,12 +128,11 @@ mod queue;
 mod readers;
 mod schema;
 mod status;
-mod store;
 mod transaction;
 mod wakes;
 mod writer;
 
 pub use config::SqliteConfig;
+pub use handle::SqliteStore;
 pub use rusqlite;
-pub use store::SqliteStore;
 pub use transaction::SqliteTransaction;
