@@ -127,7 +127,7 @@ async fn beyond_the_cap_a_handler_that_waits_ends_with_its_caller() {
     sleep(Duration::from_secs(3600)).await;
     assert!(!frames.is_closed(), "it may take its time");
     drop(body);
-    layer.drained().await;
+    tokio::time::timeout(Duration::from_secs(1), layer.drained()).await.unwrap();
     assert!(frames.is_closed());
 }
 
@@ -185,6 +185,25 @@ async fn the_last_frame_waits_for_the_record_but_not_for_ever() {
         assert!(frame(&mut body).await.is_none());
         assert_eq!(began.elapsed(), Duration::from_secs(4), "two seconds for the record");
     }
+}
+
+#[tokio::test(start_paused = true)]
+async fn who_waits_for_a_length_has_it_after_the_record_although_the_body_goes_on() {
+    let store = Scripted::default();
+    let (app, _) = app(over(store.clone()), |_| async {
+        let frames = iter(["0123456789", ""]).then(|data| async move {
+            if data.is_empty() {
+                sleep(Duration::from_secs(1)).await;
+            }
+            Ok::<_, io::Error>(data)
+        });
+        Response::builder().header("content-length", "10").body(Body::from_stream(frames)).unwrap()
+    });
+    store.next(Call::Complete, [Fault::Hangs]);
+    let began = tokio::time::Instant::now();
+    let mut body = app.oneshot(request("k", "")).await.unwrap().into_body();
+    assert_eq!(frame(&mut body).await.unwrap(), "0123456789");
+    assert_eq!(began.elapsed(), Duration::from_secs(3));
 }
 
 #[tokio::test(start_paused = true)]
