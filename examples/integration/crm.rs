@@ -33,13 +33,16 @@ use steadfast::{
 };
 use tokio::{
     net::{TcpListener, TcpStream},
+    runtime::Handle,
     sync::watch,
     task::JoinSet,
+    time::{sleep, timeout},
 };
 use tower::{ServiceBuilder, util::BoxCloneService};
 
 /// Shorter than a stall, so that a stalled handler loses its claim.
 const LEASE: Duration = Duration::from_millis(500);
+const STALLS_AT_MOST: Duration = Duration::from_secs(10);
 
 type Service = BoxCloneService<Request<Body>, Response, Infallible>;
 
@@ -128,14 +131,15 @@ async fn take(
     body: Bytes,
 ) -> Response {
     let text = |name: &str| headers.get(name).and_then(|value| value.to_str().ok()).unwrap_or_default().to_owned();
-    if is_refused(&text("x-github-event")) && !crm.mended.load(SeqCst) {
+    if is_refused(&headers) && !crm.mended.load(SeqCst) {
         let reason = r#"{"error":"the customer is not known here"}"#;
         return StoredResponse::json(StatusCode::UNPROCESSABLE_ENTITY, reason).into_response();
     }
-    if let Some(axum::Extension(stall)) = stall {
-        stall.block(); // the thread stands still: no lease is renewed meanwhile
-    }
     let (delivery, digest) = (text("x-github-delivery"), digest(&body));
+    if stall.is_some() {
+        // the thread stands still, no lease is renewed, and when it goes on another attempt has long done it
+        tokio::task::block_in_place(|| Handle::current().block_on(until_done(&crm.store, digest)));
+    }
     let claim = claim.filter(|_| crm.fenced);
     let done = crm.store.transaction(move |tx| {
         tx.execute("INSERT INTO effect (delivery, digest) VALUES (?1, ?2)", (&delivery, digest))?;
@@ -149,6 +153,20 @@ async fn take(
         Ok(answer) => answer.into_response(),
         Err(error) => (StatusCode::INTERNAL_SERVER_ERROR, error.to_string()).into_response(),
     }
+}
+
+/// Until the effect is there, or for some seconds.
+async fn until_done(store: &SqliteStore, digest: i64) {
+    let waits = async {
+        let query = "SELECT count(*) FROM effect WHERE digest = ?1";
+        while !matches!(
+            store.read(move |c| Ok(c.query_row(query, [digest], |row| row.get::<_, i64>(0))?)).await,
+            Ok(1..)
+        ) {
+            sleep(Duration::from_millis(25)).await;
+        }
+    };
+    let _ = timeout(STALLS_AT_MOST, waits).await;
 }
 
 async fn listen(
@@ -177,7 +195,7 @@ async fn listen(
         }
         listener = TcpListener::bind(address).await.ok();
         if listener.is_none() {
-            tokio::time::sleep(Duration::from_millis(20)).await;
+            sleep(Duration::from_millis(20)).await;
         }
     }
 }

@@ -1,6 +1,7 @@
 //! The events: real GitHub payloads, one per event type, as often as the run asks for.
 
 use bytes::Bytes;
+use http::HeaderMap;
 use serde_json::Value;
 use std::hash::{DefaultHasher, Hash, Hasher};
 use steadfast::error::BoxError;
@@ -27,12 +28,12 @@ pub struct Event {
 impl Event {
     /// Whether the CRM refuses it for good, before it is mended.
     pub fn is_refused(&self) -> bool {
-        is_refused(&self.name)
+        UNKNOWN_TO_THE_CRM.contains(&&*self.name)
     }
 }
 
-pub fn is_refused(name: &str) -> bool {
-    UNKNOWN_TO_THE_CRM.contains(&name)
+pub fn is_refused(headers: &HeaderMap) -> bool {
+    headers.get("x-github-event").is_some_and(|name| UNKNOWN_TO_THE_CRM.iter().any(|unknown| name == unknown))
 }
 
 /// What tells two bodies apart.

@@ -1,5 +1,6 @@
 //! How the CRM misbehaves, outside of its idempotency layer.
 
+use crate::events::is_refused;
 use axum::{body::Body, response::Response};
 use http::{Request, StatusCode, header};
 use std::{
@@ -8,9 +9,7 @@ use std::{
     sync::{
         Arc, Mutex, PoisonError,
         atomic::{AtomicU64, AtomicUsize, Ordering::SeqCst},
-        mpsc,
     },
-    time::Duration,
 };
 use tokio::sync::oneshot;
 use tower::{ServiceExt, util::BoxCloneService};
@@ -43,19 +42,9 @@ impl Fault {
     }
 }
 
-/// Into the request's extensions: the handler stands still for so long.
+/// Into the request's extensions: the handler stands still.
 #[derive(Debug, Clone, Copy)]
-pub struct Stall(Duration);
-
-impl Stall {
-    pub fn block(self) {
-        tokio::task::block_in_place(|| {
-            // a channel that nobody sends to: what a thread does that waits for a lock
-            let (_never, waits) = mpsc::channel::<()>();
-            let _ = waits.recv_timeout(self.0);
-        });
-    }
-}
+pub struct Stall;
 
 /// Where a request is held until the one who asked for it lets go.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -121,11 +110,15 @@ impl Faults {
         held
     }
 
-    fn draw(&self) -> Option<Fault> {
+    /// `may_stall`: whether the handler would come so far as to stand still.
+    fn draw(&self, may_stall: bool) -> Option<Fault> {
         let mut deck = self.deck.lock().unwrap_or_else(PoisonError::into_inner);
         let (random, deck) = &mut *deck;
         let rare = [Fault::Busy, Fault::Reset, Fault::LostReply];
-        let fault = deck.pop().unwrap_or_else(|| random.choice(rare).filter(|_| random.u8(..) < 4));
+        let mut fault = deck.pop().unwrap_or_else(|| random.choice(rare).filter(|_| random.u8(..) < 4));
+        if fault == Some(Fault::Stall) && !may_stall {
+            deck.insert(0, fault.take());
+        }
         if let Some(fault) = fault {
             self.met[fault as usize].fetch_add(1, SeqCst);
         }
@@ -155,7 +148,7 @@ impl Faults {
         if self.held_at(Point::BeforeTheEffect).await {
             return Err(io::Error::other("held, and let go"));
         }
-        let fault = self.draw();
+        let fault = self.draw(!is_refused(request.headers()));
         match fault {
             Some(Fault::Busy) => {
                 let mut busy = Response::new(Body::from("busy"));
@@ -166,7 +159,7 @@ impl Faults {
             Some(Fault::Hang) => return std::future::pending().await,
             Some(Fault::Reset) => return Err(io::Error::other("reset")),
             Some(Fault::Stall) => {
-                request.extensions_mut().insert(Stall(Duration::from_millis(1500)));
+                request.extensions_mut().insert(Stall);
             }
             Some(Fault::LostReply) | None => {}
         }

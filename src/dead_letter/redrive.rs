@@ -54,10 +54,7 @@ impl<'a> Redrive<'a> {
 
     async fn run(self) -> Result<Redriven, RedriveError> {
         let mut so_far = Redriven::default();
-        let pace = match self.rate.filter(|_| !self.dry_run) {
-            Some(rate) => Some(Pace::new(rate).map_err(|invalid| RedriveError::new(so_far, invalid))?),
-            None => None,
-        };
+        let pace = self.rate.map(Pace::new).transpose().map_err(|invalid| RedriveError::new(so_far, invalid))?;
         let (store, name) = (self.queue.store(), self.queue.name());
         let begun = Instant::now();
         // Whoever was enqueued later is not meant, so that a slow redrive does not run after letters that die meanwhile.

@@ -1,4 +1,187 @@
-//! Durable queue.
+//! A durable queue between what is accepted and what is done: any `Service` at its end, any client stack behind it.
+//!
+//! You want it where an answer must not wait for the work, and the work must not be lost: webhooks, mails, calls to a system
+//! that is sometimes away. You do not want it where the caller needs the result in the answer (that is
+//! a retry's place), or to hand data between two parts of one process (a channel does that).
+//!
+//! ```
+//! use std::convert::Infallible;
+//! use steadfast::{queue::{Message, NewMessage, Queue, Worker}, store::memory::MemoryStore};
+//! use tower::service_fn;
+//!
+//! # #[tokio::main(flavor = "current_thread")] async fn main() -> Result<(), Box<dyn std::error::Error + Send + Sync>> {
+//! let queue = Queue::new("mails", MemoryStore::new());
+//! queue.enqueue(NewMessage::new("hello").with_dedupe("welcome-7")).await?;
+//!
+//! let send = service_fn(|message: Message| async move {
+//!     println!("{:?}", message.body());
+//!     Ok::<_, Infallible>(())
+//! });
+//! let shutdown = async {
+//!     // here: until the work is done; in a service: until a signal
+//!     while queue.stats().await.is_ok_and(|stats| stats.open() > 0) {
+//!         tokio::task::yield_now().await;
+//!     }
+//! };
+//! Worker::new(queue.clone(), send).run(shutdown).await;
+//! assert_eq!(queue.stats().await?.done, 1);
+//! # Ok(()) }
+//! ```
+//!
+//! Most users change what does the work: [`Deliver`] sends messages through a client stack.
+//!
+//! ```no_run
+//! use std::time::Duration;
+//! use http_body_util::Full;
+//! use hyper_util::{client::legacy::Client, rt::TokioExecutor};
+//! use steadfast::{queue::{Deliver, Queue, ToHttp, Worker}, store::memory::MemoryStore};
+//!
+//! # #[tokio::main(flavor = "current_thread")] async fn main() -> Result<(), Box<dyn std::error::Error + Send + Sync>> {
+//! let queue = Queue::new("orders", MemoryStore::new());
+//! let client = Client::builder(TokioExecutor::new()).build_http();
+//! let deliver = Deliver::new(client, ToHttp::<Full<bytes::Bytes>>::new("http://crm.internal/orders".parse()?));
+//! let worker = Worker::new(queue, deliver).with_concurrency(32).with_max_attempts(20);
+//! worker.run(async { let _ = tokio::signal::ctrl_c().await; }).await;
+//! # Ok(()) }
+//! ```
+//!
+//! # A message's life
+//!
+//! ```text
+//!                       +---------------- redrive ----------------+
+//!                       v                                         |
+//!  enqueue -> Scheduled / Ready -> Claimed ----------------------> Dead
+//!                ^   ^     ^          | attempt + 1                 reason: exhausted, rejected, crashed,
+//!                |   |     |          |                                     expired, undecodable
+//!                |   |     |          +-> Done
+//!                |   |     +- lapsed -+
+//!                |   +-- backoff -----+   tried again: the attempt stays counted
+//!                +------ Parked <-----+   this side refused, or the other is overloaded: the attempt is handed back
+//! ```
+//!
+//! A message ends as done or as a dead letter ([`dead_letter`](crate::dead_letter)); there is no third end. What an attempt came
+//! to decides ([`classify`](crate::classify)):
+//!
+//! | outcome | the message is | waits for | counts |
+//! | --- | --- | --- | --- |
+//! | `Success` | done | | |
+//! | `Failure` of any kind but `Overloaded` | tried again; after the last attempt dead, `exhausted` | the backoff, or the hint if that is longer | yes |
+//! | `Failure(Overloaded)`, `Refused` | parked | the hint; without one between half of `park_for` and all of it | no |
+//! | `Rejected` | dead, `rejected`; with [`Undecodable`] `undecodable` | | |
+//! | `Ignored` | parked | between half of `park_for` and all of it | no |
+//! | the other side forbids another attempt (gRPC pushback) | dead, `exhausted` | | |
+//! | a panic of the service | as `Failure(Fault)` | | yes |
+//! | longer than the attempt limit | as `Failure(Timeout)` | | yes |
+//! | the process died, or the lease was lost | claimed again when its lease lapses; after the last attempt dead, `crashed` | the lease | yes |
+//! | older than its greatest age | dead, `expired` | | |
+//!
+//! Hints are waited for in full; up to a tenth more, and at most a second, spreads those who were told the same moment. An exact hint
+//! (gRPC pushback) is waited for exactly. No wait outlasts a message's greatest age.
+//!
+//! # Accept
+//!
+//! [`Queue::accept`] is the `Service` at the end of a server's stack (`axum::Router::route_service`, or a hyper server with any
+//! request body): it reads the body under a limit, stores it, and answers.
+//!
+//! | answer | when |
+//! | --- | --- |
+//! | 202 `{"id":".."}` | it is stored, durably if the store is |
+//! | 202 `{"id":"..","duplicate":true}` | one of its dedupe keys is known: nothing was stored, the id is the first one's |
+//! | 400 | the body broke off |
+//! | 405 | a safe method (GET, HEAD, OPTIONS, TRACE): nothing is stored |
+//! | 413 | the body is longer than the limit |
+//! | 503 with `Retry-After` | the store failed; never a success |
+//!
+//! Every no is problem+json (RFC 9457) and leaves an HTTP/1 connection usable. Dedupe keys are the
+//! [`DedupeKeys`](crate::dedupe::DedupeKeys) that a layer before it put into the request (as
+//! `VerifyLayer` of the feature `webhook` does), else the `webhook-id`.
+//!
+//! Stored with the message are `content-type`, `content-encoding`, `content-language`, `user-agent`, `traceparent`, `tracestate`,
+//! `webhook-id`, `webhook-timestamp`, `x-gitlab-event`, `x-shopify-{topic,shop-domain,event-id,webhook-id,triggered-at}`, and what begins
+//! with `x-github-` or `ce-`. Never `Authorization`, `Cookie`, what is marked as sensitive, or what has `signature`, `token`, `secret` or `hmac` in
+//! its name. [`Accept::with_headers`] chooses otherwise.
+//!
+//! A request that is dropped (the sender hangs up) while the store commits may be stored all the same: the sender repeats it, and
+//! its key makes it a duplicate.
+//!
+//! # Delivery
+//!
+//! [`Deliver`] makes a request of each message ([`ToHttp`], `ToReqwest` in [`place::reqwest`](crate::place), or any closure), sends it through any
+//! client stack, and reads the answer to its end, at most 1 MiB of it. It is judged by the tables in
+//! [`classify`](crate::classify), with one difference: a redirect is a `Rejected`, since a POST that wandered is nobody's wish. `ToHttp` and
+//! `ToReqwest` send the body, `Content-*`, `traceparent`, `tracestate`, and an `Idempotency-Key` that is the same in every
+//! attempt, and another one after a redrive of what was refused for certain. The first bytes of an answer that says no are kept in the
+//! message's history: bodies of answers should hold no secrets.
+//!
+//! # Defaults
+//!
+//! | setting of [`Worker`] | default | unit, range |
+//! | --- | --- | --- |
+//! | `with_concurrency` | 4 for each core | messages, at least 1 |
+//! | `with_lease` | 30 s | at least 100 ms; extended every third |
+//! | `with_max_attempts` | 10 | attempts, at least 1, the first included |
+//! | `with_backoff` | 1 s doubling to 1 h, full jitter | |
+//! | `with_attempt_limit` | 60 s | the whole attempt, reading the answer included |
+//! | `with_park_for` | 30 s | after a no that does not say until when |
+//! | `with_drain` | 30 s | after shutdown |
+//! | `with_keep_done` | 24 h | what is done stays in the store for so long |
+//!
+//! | setting of [`Accept`] | default | |
+//! | --- | --- | --- |
+//! | `with_limit` | 1 MiB | bytes of a body |
+//! | `with_retry_after` | 5 s | when the store failed |
+//! | `with_dedupe_for` | 7 days | senders repeat for days; kept after the message is done |
+//!
+//! | setting of [`NewMessage`] | default | |
+//! | --- | --- | --- |
+//! | `with_max_age` | 7 days | from the end of its delay, whatever it waits for |
+//! | `with_dedupe_for` | 7 days | |
+//!
+//! # Errors
+//!
+//! | error | means | what to do |
+//! | --- | --- | --- |
+//! | [`StoreError`](crate::error::StoreError) of `enqueue` | not stored, or stored and the answer was lost | enqueue again, with a dedupe key |
+//! | [`Undecodable`] | a service's word for a body that is not what it should be | mend the sender, then redrive |
+//!
+//! A worker has no error: a store that fails makes it pause (100 ms doubling to 5 s), a service that cannot become ready too.
+//!
+//! # Guarantees
+//!
+//! * Delivery is at least once. It is once for a receiver that knows the message's
+//!   [`idempotency_key`](Message::idempotency_key) again.
+//! * The attempt is counted when a message is claimed, so a crash, an abort and a lost machine count: a message that kills its
+//!   worker ends as `crashed`.
+//! * Nothing is claimed before an instance of the service is ready for it, and the readied instance is the one that is called. An
+//!   idle worker holds no readiness: a limit that others share is free.
+//! * A lease is extended for as long as the work, the drain, and the telling of the outcome go on. Work whose lease was lost is
+//!   dropped. A store that does not answer cancels nothing.
+//! * A settle is repeated until the store answers; what was claimed anew in the meantime is refused to the stale worker by row, attempt and
+//!   token.
+//! * Shutdown: nothing more is claimed, what was claimed and not begun goes back with its attempt, what runs ends under the drain limit, the
+//!   rest is dropped and counts. Dropping the future of [`Worker::run`] drops the work at once.
+//! * [`Attempt::current`](crate::attempt::Attempt::current) has the attempt limit as its deadline in the service and its layers.
+//! * Clones of a [`Queue`] are the same queue. Messages of one queue may overtake each other.
+//!
+//! # Unlike the others
+//!
+//! `tower::buffer` holds requests in memory and forgets them with the process; this holds messages in a store. Job runners hold a
+//! lease by worker name and wait out a backoff in a worker's place; here each message has its own fenced lease, and waits in the store.
+//!
+//! # What can be seen
+//!
+//! | metric | label | |
+//! | --- | --- | --- |
+//! | `steadfast_queue_enqueued_total` | `result`: `new`, `duplicate`, `unstored` | messages offered |
+//! | `steadfast_queue_attempts_total` | `outcome` | attempts that ended |
+//! | `steadfast_queue_attempt_seconds` | | how long they took |
+//! | `steadfast_queue_dead_total` | `reason` | messages that a worker gave up |
+//!
+//! Events of `tracing` (target `steadfast`): DEBUG each attempt; WARN `message is dead`, `lease lost`, every failure of the store, a drain that reached its
+//! limit. Bodies are in none of them; errors, which may quote an answer, are.
+//!
+//! The registry lists a queue (kind `queue`) with what this process did (`enqueued_total`, `duplicates_total`, `unstored_total`, `running`,
+//! `done_total`, `retried_total`, `parked_total`, `dead_total`, `lease_lost_total`) and the states that the last [`Queue::stats`] found.
 
 mod accept;
 mod answer;

@@ -1,4 +1,74 @@
-//! Webhooks that are checked before anything reads them.
+//! Webhooks that are checked before anything reads them: a layer for receivers, and signatures for senders.
+//!
+//! You want it in front of everything that takes webhooks. You do not want it for callers that can hold a token or a
+//! certificate: a signature over a body says who wrote it, and not who sends it.
+//!
+//! ```
+//! use http_body_util::Full;
+//! use steadfast::{queue::Queue, store::memory::MemoryStore, webhook::{GitHub, Secret, VerifyLayer}};
+//! use tower::{ServiceBuilder, ServiceExt};
+//!
+//! # #[tokio::main(flavor = "current_thread")] async fn main() -> Result<(), Box<dyn std::error::Error + Send + Sync>> {
+//! let github = GitHub::new(Secret::new("It's a Secret to Everybody")?);
+//! let queue = Queue::new("github", MemoryStore::new());
+//! let receiver = ServiceBuilder::new().layer(VerifyLayer::new(github.clone())).service(queue.accept());
+//!
+//! let body = bytes::Bytes::from("Hello, World!");
+//! let request = http::Request::post("/").header("x-hub-signature-256", github.sign(&body)).body(Full::new(body))?;
+//! assert_eq!(receiver.clone().oneshot(request).await?.status(), 202);
+//!
+//! let forged = http::Request::post("/").body(Full::new(bytes::Bytes::from("Hello, World!")))?;
+//! assert_eq!(receiver.oneshot(forged).await?.status(), 401);
+//! # Ok(()) }
+//! ```
+//!
+//! Most users change the secret some day: for a while both are right.
+//!
+//! ```
+//! use steadfast::webhook::{GitHub, Secret};
+//!
+//! # fn main() -> Result<(), steadfast::setting::Invalid> {
+//! let github = GitHub::new(Secret::new("the new one")?).or(Secret::new("the old one")?);
+//! # Ok(()) }
+//! ```
+//!
+//! | answer | when |
+//! | --- | --- |
+//! | the inner service's | the signature is right |
+//! | 400 | the body broke off |
+//! | 401 | the signature is missing, malformed or does not match, or its timestamp is too far from now |
+//! | 413 | the body is longer than the limit |
+//!
+//! Every no is problem+json (RFC 9457), says no more than the sender knows, and leaves an HTTP/1 connection usable.
+//!
+//! | scheme | header | signed | known again by |
+//! | --- | --- | --- | --- |
+//! | [`GitHub`] | `X-Hub-Signature-256: sha256=<hex>` | the body only; no timestamp | `X-GitHub-Delivery`, and the digest of the body, since the id is not signed |
+//! | your own | [`Scheme`] | | |
+//!
+//! | setting | default | unit, range |
+//! | --- | --- | --- |
+//! | `with_limit` | 1 MiB | bytes that are read before anything is known of the sender; GitHub sends up to 25 MB |
+//! | `with_clock` | the system's | for schemes with a timestamp |
+//! | `with_name` | the scheme's | label of metrics |
+//! | [`GitHub::without_digest`] | off | for senders whose different deliveries have the same body |
+//!
+//! Errors. The layer has none: the inner service's comes out unchanged, so a route of axum stays infallible. [`Secret::new`] refuses an
+//! empty secret ([`Invalid`](crate::setting::Invalid)).
+//!
+//! Guarantees. The raw bytes are checked, of any encoding, and the same bytes are passed on; nothing is passed on before the whole body was
+//! verified. Comparing takes a time that does not depend on how much of a signature is right. The request that is passed on has
+//! [`Verified`] and [`DedupeKeys`](crate::dedupe::DedupeKeys) in its extensions; a queue's `accept()` reads the latter. The readied instance
+//! is the one that is called, `poll_ready` is the inner service's, dropping the call drops the body or the inner call. Clones share the scheme. Secrets print as `***`.
+//!
+//! Unlike the senders' own libraries: it is a layer, the body may be any bytes, several secrets may be right at once, and what is known again is
+//! said where deduplication can use it.
+//!
+//! | metric | label | |
+//! | --- | --- | --- |
+//! | `steadfast_webhook_deliveries_total` | `result`: `verified`, `missing`, `malformed`, `mismatch`, `out_of_time`, `too_large`, `broken` | deliveries that the layer saw |
+//!
+//! Event: WARN `delivery refused` with name, scheme and result.
 
 mod error;
 mod future;

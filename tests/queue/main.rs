@@ -9,6 +9,9 @@
     reason = "a test fails by panicking"
 )]
 
+mod accept;
+mod dead_letters;
+mod deliver;
 mod lease;
 mod memory;
 mod readiness;

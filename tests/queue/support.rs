@@ -20,24 +20,24 @@ use tokio::{sync::oneshot, task::JoinHandle, time::sleep};
 
 /// What can go wrong.
 #[derive(Default)]
-pub struct Faults {
-    pub enqueue: AtomicBool,
-    pub claim: AtomicBool,
-    pub extend: AtomicBool,
-    pub settle: AtomicBool,
+pub(crate) struct Faults {
+    pub(crate) enqueue: AtomicBool,
+    pub(crate) claim: AtomicBool,
+    pub(crate) extend: AtomicBool,
+    pub(crate) settle: AtomicBool,
     /// How long a claim takes after it was done.
-    pub claim_takes: Mutex<Duration>,
-    pub claims: AtomicUsize,
-    pub extends: AtomicUsize,
-    pub settles: AtomicUsize,
+    pub(crate) claim_takes: Mutex<Duration>,
+    pub(crate) claims: AtomicUsize,
+    pub(crate) extends: AtomicUsize,
+    pub(crate) settles: AtomicUsize,
     /// The leases of each call of extend.
-    pub extended: Mutex<Vec<usize>>,
+    pub(crate) extended: Mutex<Vec<usize>>,
 }
 
 #[derive(Clone, Default)]
-pub struct FaultyStore {
-    pub inner: MemoryStore,
-    pub faults: Arc<Faults>,
+pub(crate) struct FaultyStore {
+    pub(crate) inner: MemoryStore,
+    pub(crate) faults: Arc<Faults>,
 }
 
 fn down(switch: &AtomicBool) -> Result<(), StoreError> {
@@ -128,61 +128,61 @@ impl QueueStore for FaultyStore {
     }
 }
 
-pub fn faulty() -> (Queue, Arc<Faults>) {
+pub(crate) fn faulty() -> (Queue, Arc<Faults>) {
     let store = FaultyStore::default();
     let faults = store.faults.clone();
     (Queue::new("q", store), faults)
 }
 
-pub fn memory() -> Queue {
+pub(crate) fn memory() -> Queue {
     Queue::new("q", MemoryStore::new())
 }
 
-pub async fn put(queue: &Queue, bodies: impl IntoIterator<Item = &'static str>) -> Vec<MessageId> {
+pub(crate) async fn put(queue: &Queue, bodies: impl IntoIterator<Item = &'static str>) -> Vec<MessageId> {
     let batch = bodies.into_iter().map(NewMessage::new).collect();
     queue.enqueue_all(batch).await.unwrap().into_iter().map(Enqueued::id).collect()
 }
 
 /// What a service was given: when (from its making), which attempt, which body.
 #[derive(Clone)]
-pub struct Seen {
+pub(crate) struct Seen {
     began: tokio::time::Instant,
     all: Arc<Mutex<Vec<(Duration, u32, Bytes)>>>,
 }
 
 impl Seen {
-    pub fn new() -> Self {
+    pub(crate) fn new() -> Self {
         Self { began: tokio::time::Instant::now(), all: Arc::default() }
     }
-    pub fn note(&self, message: &Message) {
+    pub(crate) fn note(&self, message: &Message) {
         self.all.lock().unwrap().push((self.began.elapsed(), message.attempt(), message.body().clone()));
     }
-    pub fn attempts(&self) -> Vec<u32> {
+    pub(crate) fn attempts(&self) -> Vec<u32> {
         self.all.lock().unwrap().iter().map(|(_, attempt, _)| *attempt).collect()
     }
-    pub fn times(&self) -> Vec<Duration> {
+    pub(crate) fn times(&self) -> Vec<Duration> {
         self.all.lock().unwrap().iter().map(|(at, ..)| *at).collect()
     }
-    pub fn bodies(&self) -> Vec<Bytes> {
+    pub(crate) fn bodies(&self) -> Vec<Bytes> {
         self.all.lock().unwrap().iter().map(|(.., body)| body.clone()).collect()
     }
-    pub fn len(&self) -> usize {
+    pub(crate) fn len(&self) -> usize {
         self.all.lock().unwrap().len()
     }
 }
 
 /// A worker that runs until it is stopped.
-pub struct Running {
+pub(crate) struct Running {
     stop: Option<oneshot::Sender<()>>,
-    pub task: JoinHandle<()>,
+    pub(crate) task: JoinHandle<()>,
 }
 
 impl Running {
     /// Tells it to stop, and does not wait.
-    pub fn tell(&mut self) {
+    pub(crate) fn tell(&mut self) {
         drop(self.stop.take());
     }
-    pub async fn stop(mut self) {
+    pub(crate) async fn stop(mut self) {
         self.tell();
         self.task.await.unwrap();
     }
@@ -201,27 +201,27 @@ macro_rules! running {
 }
 
 impl Running {
-    pub fn new(stop: oneshot::Sender<()>, task: JoinHandle<()>) -> Self {
+    pub(crate) fn new(stop: oneshot::Sender<()>, task: JoinHandle<()>) -> Self {
         Self { stop: Some(stop), task }
     }
 }
 
 /// Lets everything that can go on do so, and then that much time pass.
-pub async fn pass(time: Duration) {
+pub(crate) async fn pass(time: Duration) {
     sleep(time).await;
 }
 
-pub const fn secs(n: u64) -> Duration {
+pub(crate) const fn secs(n: u64) -> Duration {
     Duration::from_secs(n)
 }
 
-pub const fn millis(n: u64) -> Duration {
+pub(crate) const fn millis(n: u64) -> Duration {
     Duration::from_millis(n)
 }
 
 /// No chance in it.
 #[derive(Debug)]
-pub struct Constant(pub Duration);
+pub(crate) struct Constant(pub(crate) Duration);
 
 impl steadfast::backoff::Backoff for Constant {
     fn delay(&self, _: u32, _: Duration, _: &mut fastrand::Rng) -> Duration {

@@ -1,5 +1,6 @@
 //! Processes that are killed. What they were answered, they wrote to a pipe first; that is what must be true afterwards.
 
+use super::{business::send, rows, with_table};
 use std::{
     collections::BTreeMap,
     env,
@@ -14,7 +15,7 @@ use steadfast::{
 };
 
 const FILE: &str = "STEADFAST_TEST_FILE";
-const ROUNDS: usize = 25;
+const ROUNDS: u32 = 25;
 
 /// Enqueues, claims and settles; tells each answer. `most` times, or until it is killed.
 async fn work(store: &SqliteStore, most: usize, mut tell: impl FnMut(String)) {
@@ -51,9 +52,29 @@ async fn a_process_at_work() {
     assert_eq!(stats.open() + stats.done, 3);
 }
 
-fn start(file: &Path) -> Child {
+/// The same for business: write, record and message in one transaction each.
+#[tokio::test]
+async fn a_process_that_is_paid() {
+    if let Ok(file) = env::var(FILE) {
+        let store = SqliteStore::open(file).unwrap();
+        let process = std::process::id();
+        for n in 0.. {
+            // unlike every other, also those of the processes before
+            let amount = i64::from(process) * 1_000_000 + n;
+            assert_eq!(send(&store, &format!("key-{amount}"), &amount.to_string()).await.0, http::StatusCode::CREATED);
+            let mut out = std::io::stderr().lock();
+            writeln!(out, "told paid {amount} 0").unwrap();
+        }
+    }
+    let (_dir, store) = with_table().await;
+    assert_eq!(send(&store, "key", "7").await.0, http::StatusCode::CREATED);
+    assert_eq!(rows(&store).await, [7]);
+}
+
+/// Starts one of the tests above as a process on `file`.
+fn start(test: &str, file: &Path) -> Child {
     Command::new(env::current_exe().unwrap())
-        .args(["--exact", "crash::a_process_at_work", "--nocapture", "--test-threads=1"])
+        .args(["--exact", test, "--nocapture", "--test-threads=1"])
         .env(FILE, file)
         .stdout(Stdio::null())
         .stderr(Stdio::piped())
@@ -91,7 +112,7 @@ async fn what_was_answered_survives_a_kill_and_attempts_are_exact() {
     let mut told = Told::new();
     let mut random = fastrand::Rng::with_seed(7);
     for _ in 0..ROUNDS {
-        kill_after(start(&path), random.usize(1..60), &mut told);
+        kill_after(start("crash::a_process_at_work", &path), random.usize(1..60), &mut told);
     }
     let store = SqliteStore::open(&path).unwrap();
     let found: BTreeMap<String, (u32, u8)> = store
@@ -110,8 +131,8 @@ async fn what_was_answered_survives_a_kill_and_attempts_are_exact() {
         untold += stored - attempt;
     }
     // a claim that was committed and not told any more: one call a kill, two messages a call
-    assert!(untold as usize <= 2 * ROUNDS, "{untold} attempts that nobody was told of");
-    assert!(found.len() <= told.len() + ROUNDS, "messages that nobody enqueued");
+    assert!(untold <= 2 * ROUNDS, "{untold} attempts that nobody was told of");
+    assert!(found.len() <= told.len() + ROUNDS as usize, "messages that nobody enqueued");
     assert!(store.dead("q", &Filter::all(), None, 1).await.unwrap().is_empty());
     // each attempt that ended with its process stands in the history
     let open: i64 = store
@@ -123,6 +144,28 @@ async fn what_was_answered_survives_a_kill_and_attempts_are_exact() {
         .await
         .unwrap();
     assert_eq!(open, 0, "a lapsed claim is one entry");
+}
+
+#[tokio::test]
+async fn killed_anywhere_write_record_and_message_are_there_together() {
+    let (dir, store) = with_table().await;
+    let mut told = Told::new();
+    let mut random = fastrand::Rng::with_seed(8);
+    for _ in 0..ROUNDS {
+        let child = start("crash::a_process_that_is_paid", &dir.path().join("store.db"));
+        kill_after(child, random.usize(1..20), &mut told);
+    }
+    let count = async |sql: &'static str| {
+        store.read(move |conn| Ok(conn.query_row(sql, [], |row| row.get::<_, i64>(0))?)).await.unwrap()
+    };
+    let written = rows(&store).await;
+    let effects = i64::try_from(written.len()).unwrap();
+    assert_eq!(count("SELECT count(*) FROM steadfast_queue").await, effects);
+    assert_eq!(count("SELECT count(*) FROM steadfast_idempotency WHERE state = 1").await, effects);
+    assert!(count("SELECT count(*) FROM steadfast_idempotency WHERE state = 0").await <= i64::from(ROUNDS));
+    for amount in told.keys() {
+        assert!(written.contains(&amount.parse().unwrap()), "{amount} was paid");
+    }
 }
 
 #[tokio::test]

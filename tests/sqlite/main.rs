@@ -62,3 +62,12 @@ async fn enqueue(store: &SqliteStore, queue: &str, body: String) -> Result<(), S
 fn up_to(limit: usize) -> Claim {
     Claim { limit, lease: Duration::from_secs(600), max_attempts: 1_000 }
 }
+
+/// The shortest of a few: a busy machine delays some, a wake-up that is missing delays all.
+async fn shortest(mut run: impl AsyncFnMut() -> Duration) -> Duration {
+    let mut shortest = Duration::MAX;
+    for _ in 0..5 {
+        shortest = shortest.min(run().await);
+    }
+    shortest
+}

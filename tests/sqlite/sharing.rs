@@ -72,3 +72,25 @@ async fn an_enqueue_elsewhere_wakes_who_waits_here() {
     assert_eq!(timeout(Duration::from_secs(5), waiting).await.unwrap().unwrap(), 1);
     assert!(since.elapsed() < Duration::from_secs(2));
 }
+
+#[tokio::test]
+async fn a_lock_that_is_held_elsewhere_refuses_all_who_wait_at_once_and_then_passes() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("store.db");
+    let store = SqliteStore::open(&path).unwrap();
+    let elsewhere = rusqlite::Connection::open(&path).unwrap();
+    elsewhere.execute_batch("BEGIN IMMEDIATE").unwrap();
+    let mut waiting = tokio::task::JoinSet::new();
+    for n in 0..10 {
+        let store = store.clone();
+        waiting.spawn(async move { enqueue(&store, "q", n.to_string()).await });
+    }
+    let all = timeout(Duration::from_secs(30), waiting.join_all()).await.expect("they wait together, not in turn");
+    for refused in all {
+        assert_eq!(refused.unwrap_err().what(), "the file is locked by another process");
+    }
+    assert_eq!(store.stats("q").await.unwrap().open(), 0, "readers do not care");
+    elsewhere.execute_batch("ROLLBACK").unwrap();
+    enqueue(&store, "q", "x".into()).await.unwrap();
+    assert_eq!(store.stats("q").await.unwrap().ready, 1);
+}

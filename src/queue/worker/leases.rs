@@ -10,7 +10,7 @@ use std::{
 };
 use tokio::{
     sync::oneshot,
-    time::{sleep, timeout},
+    time::{Instant, MissedTickBehavior, interval_at, timeout},
 };
 
 /// The leases of everything that is running: extended together, one call to the store for all of them.
@@ -37,12 +37,16 @@ impl Leases {
         (Held { leases: context.clone(), token: lease.token }, lost)
     }
 
-    /// Extends every third of a lease, for ever: whatever is held is extended before two thirds of it are over. A store that
+    /// Extends every third of a lease, for ever: whatever is held is extended before two thirds of it are over, even by a
+    /// store that takes a third for it. A store that
     /// does not answer cancels nothing, since nobody else is known to have claimed; it is asked again a third later.
     pub(super) async fn keep(context: Arc<Context>) {
         let lease = context.config.lease;
+        let mut thirds = interval_at(Instant::now() + lease / 3, lease / 3);
+        // a third is counted from one call's beginning to the next one's, however long the store takes
+        thirds.set_missed_tick_behavior(MissedTickBehavior::Delay);
         loop {
-            sleep(lease / 3).await;
+            thirds.tick().await;
             let held: Vec<Lease> = context.leases.lock().values().map(|(lease, _)| *lease).collect();
             if held.is_empty() {
                 continue;

@@ -1,6 +1,6 @@
 //! How connections are opened: the one that writes, and those that read.
 
-use super::config::SqliteConfig;
+use super::{config::SqliteConfig, maintenance::LOG_PAGES};
 use crate::error::StoreError;
 use rusqlite::{Connection, ErrorCode, OpenFlags};
 use std::{path::Path, thread::park_timeout, time::Duration};
@@ -26,6 +26,7 @@ pub(super) fn writer(path: &Path, config: &SqliteConfig) -> Result<Connection, S
     // macOS: an fsync leaves the disk's own cache alone; elsewhere these two do nothing
     conn.pragma_update(None, "fullfsync", true)?;
     conn.pragma_update(None, "checkpoint_fullfsync", true)?;
+    conn.pragma_update(None, "wal_autocheckpoint", LOG_PAGES)?;
     conn.pragma_update(None, "journal_size_limit", LOG_BYTES)?;
     conn.pragma_update(None, "cache_size", -CACHE)?;
     if let Some(most) = config.max_bytes {

@@ -31,13 +31,13 @@ impl Guard {
         let guard =
             Arc::new(Self { inside: AtomicBool::new(false), deadline: AtomicU64::new(0), start: Instant::now() });
         let of = guard.clone();
-        conn.authorizer(Some(move |context: AuthContext<'_>| of.authorize(&context.action))).is_set()?;
+        conn.authorizer(Some(move |context: AuthContext<'_>| of.authorize(&context.action))).checked()?;
         let of = guard.clone();
-        conn.progress_handler(STEPS, Some(move || of.is_over())).is_set()?;
+        conn.progress_handler(STEPS, Some(move || of.is_over())).checked()?;
         // The wall behind the authorizer. SQLite may have rolled the group back in the middle of the closure (an interrupted
         // write, ON CONFLICT ROLLBACK), and the closure may have gone on: then each of its statements would commit by itself.
         let of = guard.clone();
-        conn.commit_hook(Some(move || of.inside.load(Relaxed))).is_set()?;
+        conn.commit_hook(Some(move || of.inside.load(Relaxed))).checked()?;
         Ok(guard)
     }
 

@@ -44,7 +44,7 @@ pub(super) struct Setup {
 
 pub(super) fn spawn(mut conn: Connection, jobs: mpsc::Receiver<BoxJob>, setup: Setup) -> Result<(), StoreError> {
     let guard = Guard::set(&mut conn)?;
-    let maintenance = Maintenance::set(&mut conn)?;
+    let maintenance = Maintenance::default();
     let run = move || {
         WRITER_OF.set(Some(setup.id));
         match Control::new(&conn) {

@@ -39,7 +39,7 @@ pub(super) fn claim(
                 bury(tx, found.row, reason, now)?;
                 buried += 1;
             } else {
-                claimed.push(take(tx, queue, found, until)?);
+                claimed.push(take(tx, queue, found.row, until)?);
             }
         }
     }
@@ -85,14 +85,14 @@ fn bury(conn: &Connection, row: i64, reason: Reason, now: i64) -> Result<(), Sto
 }
 
 /// The attempt is counted here, so that a crash counts.
-fn take(conn: &Connection, queue: &Arc<str>, due: Due, until: i64) -> Result<Message, StoreError> {
+fn take(conn: &Connection, queue: &Arc<str>, id: i64, until: i64) -> Result<Message, StoreError> {
     let sql = "UPDATE steadfast_queue SET state = ?2, due = ?3, attempt = attempt + 1, token = ?4 WHERE row = ?1
         RETURNING id, attempt, epoch, enqueued_at, topic, destination, headers, body";
     let token = Token::random();
     let mut update = conn.prepare_cached(sql)?;
-    let mut rows = update.query(params![due.row, CLAIMED, until, token.0])?;
+    let mut rows = update.query(params![id, CLAIMED, until, token.0])?;
     let row = rows.next()?.ok_or(rusqlite::Error::QueryReturnedNoRows)?;
-    let lease = Lease { id: MessageId(row.get(0)?), row: due.row, attempt: row.get(1)?, token };
+    let lease = Lease { id: MessageId(row.get(0)?), row: id, attempt: row.get(1)?, token };
     let mut message = NewMessage::new(row.get::<_, Vec<u8>>(7)?).with_headers(headers_in(row.get(6)?)?);
     message.topic = row.get(4)?;
     message.destination = row.get(5)?;

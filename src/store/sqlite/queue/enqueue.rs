@@ -17,6 +17,7 @@ impl SqliteTransaction<'_> {
     ///
     /// # Errors
     /// When the queue is in another store. Passed on with `?`, it rolls the transaction back.
+    #[expect(clippy::needless_pass_by_value, reason = "as `Queue::enqueue` takes it")]
     pub fn enqueue(&mut self, queue: &Queue, message: NewMessage) -> Result<Enqueued, StoreError> {
         self.belongs(queue.store().id())?;
         let enqueued = one(self, queue.name(), &message, now(self)?)?;

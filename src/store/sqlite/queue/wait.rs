@@ -4,7 +4,7 @@ use super::super::{
 };
 use crate::error::StoreError;
 use rusqlite::{Connection, OptionalExtension, params};
-use std::{pin::pin, time::Duration};
+use std::time::Duration;
 use tokio::time::timeout;
 
 /// How often the file is looked at for what other processes did: four look-ups in an index a second.
@@ -13,9 +13,8 @@ const OTHERS: Duration = Duration::from_millis(250);
 pub(super) async fn wait(store: &SqliteStore, queue: &str) {
     let notify = store.inner.wakes.of(queue);
     loop {
-        let mut changed = pin!(notify.notified());
-        // listening before looking: what is committed between the two is not missed
-        changed.as_mut().enable();
+        // listening before looking: it hears of every commit from here on, polled or not
+        let changed = notify.notified();
         let name = queue.to_owned();
         let next = store.read(move |conn| next(conn, &name)).await;
         let nap = match next {

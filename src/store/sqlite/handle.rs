@@ -29,6 +29,7 @@ pub struct SqliteStore {
 
 pub(super) struct Inner {
     pub(super) id: StoreId,
+    #[cfg_attr(not(feature = "queue"), expect(dead_code, reason = "only queues are waited for"))]
     pub(super) wakes: Arc<Wakes>,
     jobs: mpsc::Sender<BoxJob>,
     readers: Readers,

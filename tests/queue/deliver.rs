@@ -1,0 +1,269 @@
+//! Messages as requests of a client, and what its answers come to.
+
+use crate::{
+    running,
+    support::{Constant, memory, pass, secs},
+};
+use bytes::Bytes;
+use http::{HeaderMap, HeaderValue, Request, Response, StatusCode, header};
+use http_body_util::{BodyExt, Full, StreamBody};
+use std::{
+    convert::Infallible,
+    sync::{Arc, Mutex},
+};
+use steadfast::{
+    backoff::Hint,
+    classify::{Failure, Outcome},
+    error::BoxError,
+    place::reqwest::ToReqwest,
+    queue::{Claim, Deliver, Filter, MakeRequest, Message, NewMessage, ReadAnswer, Reason, Report, ToHttp, Worker},
+};
+use tower::{Service, service_fn};
+
+async fn message(new: NewMessage) -> Message {
+    let queue = memory();
+    queue.enqueue(new).await.unwrap();
+    let claim = Claim { limit: 1, lease: secs(60), max_attempts: 3 };
+    queue.store().claim(queue.name(), claim).await.unwrap().remove(0)
+}
+
+async fn report(answer: Response<Full<Bytes>>) -> Report {
+    answer.read().await
+}
+
+fn answer(status: u16, headers: &[(&str, &str)], body: &'static str) -> Response<Full<Bytes>> {
+    let response = headers.iter().fold(Response::builder().status(status), |r, (name, value)| r.header(*name, *value));
+    response.body(Full::from(body)).unwrap()
+}
+
+#[tokio::test]
+async fn a_delivery_has_body_trace_and_a_key_that_every_attempt_shares() {
+    let mut headers = HeaderMap::new();
+    for (name, value) in [("content-type", "text/plain"), ("traceparent", "00-1-2-01"), ("x-github-event", "push")] {
+        headers.insert(name, HeaderValue::from_static(value));
+    }
+    let message = message(NewMessage::new("hello").with_headers(headers)).await;
+    let own = HeaderValue::from_static("Bearer mine");
+    let make = ToHttp::<Full<Bytes>>::new("http://crm/in".parse().unwrap()).with_header(header::AUTHORIZATION, own);
+    assert!(!format!("{make:?}").contains("mine"));
+    let (head, body) = make.make(&message).unwrap().into_parts();
+    assert_eq!((head.method, head.uri.to_string()), (http::Method::POST, "http://crm/in".into()));
+    assert_eq!(body.collect().await.unwrap().to_bytes(), "hello");
+    assert_eq!(head.headers["idempotency-key"], message.idempotency_key().as_str());
+    assert_eq!(
+        (&head.headers["content-type"], &head.headers["traceparent"]),
+        (&"text/plain".parse().unwrap(), &"00-1-2-01".parse().unwrap())
+    );
+    assert_eq!(head.headers[header::AUTHORIZATION], "Bearer mine");
+    assert!(!head.headers.contains_key("x-github-event"), "what the sender said is not this side's to say");
+
+    let make = ToReqwest::new("http://crm/in".parse().unwrap())
+        .with_header(header::AUTHORIZATION, HeaderValue::from_static("Bearer mine"));
+    assert!(!format!("{make:?}").contains("mine"));
+    let request = make.make(&message).unwrap();
+    assert_eq!(request.headers(), &head.headers);
+    assert_eq!(request.body().unwrap().as_bytes().unwrap(), b"hello");
+}
+
+#[tokio::test]
+async fn answers_are_judged_by_the_table_of_outcomes() {
+    let transient = Outcome::Failure(Failure::Transient);
+    for (status, outcome) in [
+        (200, Outcome::Success),
+        (204, Outcome::Success),
+        (301, Outcome::Rejected),
+        (304, Outcome::Rejected),
+        (307, Outcome::Rejected),
+        (400, Outcome::Rejected),
+        (410, Outcome::Rejected),
+        (422, Outcome::Rejected),
+        (408, transient),
+        (425, transient),
+        (502, transient),
+        (503, transient),
+        (429, Outcome::Failure(Failure::Overloaded)),
+        (500, Outcome::Failure(Failure::Fault)),
+    ] {
+        let report = report(answer(status, &[], "")).await;
+        assert_eq!((report.verdict().outcome(), report.status()), (outcome, Some(status)), "{status}");
+    }
+    let busy = report(answer(503, &[("retry-after", "120")], "")).await.verdict();
+    assert_eq!((busy.outcome(), busy.hint()), (Outcome::Failure(Failure::Overloaded), Some(Hint::AtLeast(secs(120)))));
+    let in_flight = report(answer(409, &[("retry-after", "1")], "")).await.verdict();
+    assert_eq!(
+        in_flight.outcome(),
+        Outcome::Failure(Failure::Overloaded),
+        "the same delivery is being worked on there"
+    );
+    assert_eq!(report(answer(409, &[], "")).await.verdict().outcome(), Outcome::Rejected);
+}
+
+#[tokio::test]
+async fn the_error_has_the_status_and_the_beginning_of_the_body() {
+    let no = report(answer(422, &[], "{\"error\":\"no such customer\"}")).await;
+    assert_eq!(no.error(), "422 Unprocessable Entity: {\"error\":\"no such customer\"}");
+    let long: &'static str = "\u{e9}".repeat(1 << 20).leak();
+    let no = report(answer(422, &[], long)).await;
+    assert!(no.error().len() <= 1024 && no.error().len() > 900, "{}", no.error().len());
+    assert_eq!(report(answer(200, &[], "fine")).await.error(), "");
+}
+
+fn streamed(status: u16, frames: Vec<Result<http_body::Frame<Bytes>, BoxError>>) -> impl ReadAnswer {
+    let body = StreamBody::new(tokio_stream::iter(frames));
+    Response::builder().status(status).body(body).unwrap()
+}
+
+#[tokio::test]
+async fn an_answer_that_breaks_off_is_a_failure_although_its_head_said_200() {
+    let half = || vec![Ok(http_body::Frame::data(Bytes::from("half"))), Err("reset".into())];
+    let report = streamed(200, half()).read().await;
+    assert_eq!(report.verdict().outcome(), Outcome::Failure(Failure::Transient));
+    assert_eq!(report.error(), "the answer broke off: reset");
+    let report = streamed(422, half()).read().await;
+    assert_eq!(report.verdict().outcome(), Outcome::Rejected, "a head that says no is enough");
+}
+
+#[tokio::test]
+async fn a_grpc_status_in_the_trailers_is_the_verdict() {
+    let end = |status: &'static str| {
+        let trailers = HeaderMap::from_iter([("grpc-status".parse().unwrap(), HeaderValue::from_static(status))]);
+        vec![Ok(http_body::Frame::data(Bytes::from("x"))), Ok(http_body::Frame::trailers(trailers))]
+    };
+    assert_eq!(streamed(200, end("0")).read().await.verdict().outcome(), Outcome::Success);
+    assert_eq!(streamed(200, end("14")).read().await.verdict().outcome(), Outcome::Failure(Failure::Transient));
+    let without = answer(200, &[("content-type", "application/grpc")], "x");
+    assert_eq!(report(without).await.verdict().outcome(), Outcome::Failure(Failure::Fault));
+}
+
+#[tokio::test]
+async fn an_answer_without_end_is_not_read_for_ever() {
+    let endless = tokio_stream::iter(std::iter::repeat_with(|| {
+        Ok::<_, Infallible>(http_body::Frame::data(Bytes::from(vec![b'x'; 1 << 16])))
+    }));
+    let report = Response::builder().status(500).body(StreamBody::new(endless)).unwrap().read().await;
+    assert_eq!(report.verdict().outcome(), Outcome::Failure(Failure::Fault));
+}
+
+/// A client that answers what it is told, and notes what it was sent.
+type Sent = Arc<Mutex<Vec<(String, String)>>>;
+
+fn client(
+    sent: &Sent,
+    script: Vec<Response<Full<Bytes>>>,
+) -> impl Service<Request<Full<Bytes>>, Response = Response<Full<Bytes>>, Error = Infallible, Future: Send + 'static>
++ Clone
++ Send
++ use<> {
+    let (sent, script) = (sent.clone(), Arc::new(Mutex::new(script.into_iter())));
+    service_fn(move |request: Request<Full<Bytes>>| {
+        let (sent, script) = (sent.clone(), script.clone());
+        async move {
+            let key = request.headers()["idempotency-key"].to_str().unwrap().to_owned();
+            let body = request.into_body().collect().await.unwrap().to_bytes();
+            sent.lock().unwrap().push((key, String::from_utf8(body.into()).unwrap()));
+            Ok(script.lock().unwrap().next().unwrap_or_else(|| answer(200, &[], "")))
+        }
+    })
+}
+
+#[tokio::test(start_paused = true)]
+async fn every_attempt_and_a_redrive_after_an_unknown_end_carry_one_key_and_one_after_a_no_carries_another() {
+    let queue = memory();
+    queue.enqueue(NewMessage::new("hello")).await.unwrap();
+    let sent = Sent::default();
+    let script = vec![answer(500, &[], ""), answer(500, &[], ""), answer(422, &[], "no"), answer(200, &[], "")];
+    let deliver = Deliver::new(client(&sent, script), ToHttp::<Full<Bytes>>::new("http://crm/".parse().unwrap()));
+    let worker = Worker::new(queue.clone(), deliver).with_max_attempts(2).with_backoff(Constant(secs(1)));
+    let worker = running!(worker);
+    for (reason, ends) in [(Reason::Exhausted, 2), (Reason::Rejected, 3)] {
+        pass(secs(10)).await;
+        let letters = queue.dead_letters().list(Filter::all()).await.unwrap().letters;
+        assert_eq!((letters[0].reason, sent.lock().unwrap().len()), (reason, ends));
+        queue.dead_letters().redrive(Filter::all()).await.unwrap();
+    }
+    pass(secs(10)).await;
+    worker.stop().await;
+    assert_eq!(queue.stats().await.unwrap().done, 1);
+    let keys: Vec<_> = sent.lock().unwrap().iter().map(|(key, _)| key.clone()).collect();
+    assert!(keys[0] == keys[1] && keys[1] == keys[2], "{keys:?}");
+    assert_ne!(keys[2], keys[3], "the other side has answered the old key with a no");
+}
+
+#[tokio::test(start_paused = true)]
+async fn any_closure_makes_requests_and_what_it_cannot_make_is_undecodable() {
+    let queue = memory();
+    queue.enqueue(NewMessage::new("http://crm/good")).await.unwrap();
+    queue.enqueue(NewMessage::new("no uri at all")).await.unwrap();
+    let sent = Sent::default();
+    let make = |message: &Message| -> Result<Request<Full<Bytes>>, BoxError> {
+        let uri = std::str::from_utf8(message.body())?;
+        Ok(Request::post(uri).header("idempotency-key", message.idempotency_key()).body(Full::from("made"))?)
+    };
+    let worker = running!(Worker::new(queue.clone(), Deliver::new(client(&sent, vec![]), make)));
+    pass(secs(1)).await;
+    worker.stop().await;
+    assert_eq!(sent.lock().unwrap()[0].1, "made");
+    let letters = queue.dead_letters().list(Filter::all()).await.unwrap().letters;
+    assert_eq!((letters.len(), letters[0].reason), (1, Reason::Undecodable));
+    assert!(letters[0].history[0].error.contains("invalid uri character"), "{}", letters[0].history[0].error);
+}
+
+#[tokio::test]
+async fn reqwest_and_hyper_deliver_to_a_real_server() {
+    let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let address = listener.local_addr().unwrap();
+    let seen: Arc<Mutex<Vec<String>>> = Arc::default();
+    let noted = seen.clone();
+    let handler = axum::routing::post(move |headers: HeaderMap, body: String| {
+        noted.lock().unwrap().push(format!("{body} {}", headers.contains_key("idempotency-key")));
+        async move { if body == "bad" { (StatusCode::UNPROCESSABLE_ENTITY, "no") } else { (StatusCode::OK, "yes") } }
+    });
+    let app = axum::Router::new().route("/in", handler);
+    tokio::spawn(async move { axum::serve(listener, app).await });
+    let url = format!("http://{address}/in");
+
+    let queue = memory();
+    let reqwest = Deliver::new(reqwest::Client::new(), ToReqwest::new(url.parse().unwrap()));
+    let connector = hyper_util::client::legacy::connect::HttpConnector::new();
+    let hyper = hyper_util::client::legacy::Client::builder(hyper_util::rt::TokioExecutor::new()).build(connector);
+    let hyper = Deliver::new(hyper, ToHttp::<Full<Bytes>>::new(url.parse().unwrap()));
+    for worker in [0, 1] {
+        for body in ["good", "bad"] {
+            queue.enqueue(NewMessage::new(body)).await.unwrap();
+        }
+        let both_ended = async {
+            while queue.stats().await.unwrap().open() > 0 {
+                tokio::task::yield_now().await;
+            }
+        };
+        if worker == 0 {
+            Worker::new(queue.clone(), reqwest.clone()).run(both_ended).await;
+        } else {
+            Worker::new(queue.clone(), hyper.clone()).run(both_ended).await;
+        }
+    }
+    let stats = queue.stats().await.unwrap();
+    assert_eq!((stats.done, stats.dead), (2, 2));
+    let mut seen = seen.lock().unwrap().clone();
+    seen.sort();
+    assert_eq!(seen, ["bad true", "bad true", "good true", "good true"]);
+    let letters = queue.dead_letters().list(Filter::all()).await.unwrap().letters;
+    assert!(letters.iter().all(|letter| letter.history[0].error == "422 Unprocessable Entity: no"));
+}
+
+#[tokio::test]
+async fn a_peer_that_is_not_there_is_a_failure_that_was_not_sent() {
+    let queue = memory();
+    queue.enqueue(NewMessage::new("hello")).await.unwrap();
+    // bound and not listening any more
+    let gone = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
+    let make = ToReqwest::new(format!("http://{gone}/").parse().unwrap());
+    let ended = async {
+        while queue.stats().await.unwrap().open() > 0 {
+            tokio::task::yield_now().await;
+        }
+    };
+    Worker::new(queue.clone(), Deliver::new(reqwest::Client::new(), make)).with_max_attempts(1).run(ended).await;
+    let letters = queue.dead_letters().list(Filter::all()).await.unwrap().letters;
+    assert_eq!(letters[0].history[0].outcome, "not_sent");
+}
