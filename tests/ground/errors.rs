@@ -19,7 +19,7 @@ use steadfast::{
     timeout::{Elapsed, Limit},
 };
 use tokio::{
-    io::{AsyncReadExt, AsyncWriteExt, DuplexStream, duplex},
+    io::{AsyncReadExt, AsyncWriteExt, duplex},
     net::TcpListener,
 };
 use tower::{Service, ServiceExt, service_fn};

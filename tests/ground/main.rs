@@ -2,6 +2,8 @@
 #![cfg(all(feature = "reqwest", feature = "tonic", feature = "tower", feature = "serde", feature = "testing"))]
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a test that cannot go on has failed")]
 
+mod answer;
+mod attempt;
 mod backoff;
 mod body;
 mod error;
@@ -11,5 +13,6 @@ mod outcomes;
 mod registry;
 mod setting;
 mod table;
+mod time;
 mod timeout;
 mod told;
