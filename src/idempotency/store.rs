@@ -24,6 +24,7 @@ pub struct Begin {
 }
 
 /// What [`IdempotencyStore::begin`] found.
+#[allow(clippy::large_enum_variant, reason = "one for a request, and moved on at once")]
 #[derive(Debug, Clone)]
 #[non_exhaustive]
 pub enum Begun {
@@ -51,6 +52,7 @@ pub enum Begun {
 }
 
 /// What a completed record holds.
+#[allow(clippy::large_enum_variant, reason = "one for a request, and moved on at once")]
 #[derive(Debug, Clone, PartialEq)]
 #[non_exhaustive]
 pub enum Recorded {
