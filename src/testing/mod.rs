@@ -9,7 +9,7 @@
 //! use tower::{Service, ServiceExt};
 //!
 //! # #[tokio::main(flavor = "current_thread")] async fn main() -> Result<(), Box<dyn std::error::Error + Send + Sync>> {
-//! let probe = Probe::new(|call| if call < 3 { Err("away".into()) } else { Ok("here") });
+//! let probe: Probe<&str> = Probe::new(|call| if call < 3 { Err("away".into()) } else { Ok("here") });
 //! let mut service = probe.clone();
 //! assert!(service.ready().await?.call("hello").await.is_err());
 //! assert_eq!((probe.calls(), probe.running(), probe.breaches()), (1, 0, vec![]));
