@@ -65,7 +65,7 @@ fn cells(line: &str) -> Option<Vec<String>> {
     Some(inner.split('|').map(|cell| cell.trim().replace('\u{0}', "|")).collect())
 }
 
-/// `binary::module::name` in `tests/`, `src::room::file::name` in `src/`.
+/// `binary::module::name` in `tests/`, `src::room::file::name` (or `..::tests::name`) in `src/`.
 fn find(test: &str, read: &dyn Fn(&str) -> Option<String>) -> Result<(), String> {
     let parts: Vec<&str> = test.split("::").collect();
     let word = |part: &&str| !part.is_empty() && part.chars().all(|c| c.is_ascii_alphanumeric() || c == '_');
@@ -74,7 +74,7 @@ fn find(test: &str, read: &dyn Fn(&str) -> Option<String>) -> Result<(), String>
     };
     let files = match folders {
         [] => return Err(format!("`{test}` does not say in which binary it is")),
-        ["src", room @ ..] => vec![format!("src/{}/tests.rs", room.join("/"))],
+        ["src", room @ .., "tests"] | ["src", room @ ..] => vec![format!("src/{}/tests.rs", room.join("/"))],
         [binary] => vec![format!("tests/{binary}/main.rs"), format!("tests/{binary}.rs")],
         [binary, modules @ ..] => {
             let module = format!("tests/{binary}/{}", modules.join("/"));
@@ -131,7 +131,7 @@ mod each_rule_fails_when_it_is_broken {
 
     #[test]
     fn a_true_table_is_clean() {
-        let rows = "| P1 | what | `retry::bodies::waits` |\n| P1 | \\| | `alone::waits`, `retry::a_post_is_not_repeated` |\n\n## More\n\n| case | what | test |\n| --- | --- | --- |\n| D2 | x | src::retry::budget::waits |\n";
+        let rows = "| P1 | what | `retry::bodies::waits` |\n| P1 | \\| | `alone::waits`, `retry::a_post_is_not_repeated` |\n\n## More\n\n| case | what | test |\n| --- | --- | --- |\n| D2 | x | src::retry::budget::waits |\n| D3 | x | src::retry::budget::tests::waits |\n";
         assert_eq!(wrong(rows), Vec::<String>::new());
     }
 

@@ -49,7 +49,7 @@ impl Problem {
         let mut response = if grpc { self.grpc_response() } else { self.http_response() };
         if let Some(after) = self.retry_after {
             // whole seconds, never earlier than meant
-            let seconds = after.as_secs() + u64::from(after.subsec_nanos() > 0);
+            let seconds = after.as_secs().saturating_add(u64::from(after.subsec_nanos() > 0));
             response.headers_mut().insert(header::RETRY_AFTER, HeaderValue::from(seconds.max(1)));
         }
         response

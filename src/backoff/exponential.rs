@@ -53,7 +53,7 @@ impl Exponential {
         Ok(Self { min, max, floor: Duration::ZERO, jitter: Jitter::Full })
     }
 
-    /// No delay is shorter. A floor above the cap is the cap.
+    /// No delay is shorter: chance draws from here on. A floor above the cap is the cap.
     #[must_use]
     pub fn with_floor(mut self, floor: Duration) -> Self {
         self.floor = floor.min(self.max);
@@ -95,16 +95,15 @@ impl Backoff for Exponential {
             _ if doublings < min.leading_zeros() => (min << doublings).min(max),
             _ => max,
         };
-        let nanos = match self.jitter {
-            Jitter::None => step,
-            Jitter::Full => random.u128(0..=step),
-            Jitter::Equal => random.u128(step / 2..=step),
-            Jitter::Decorrelated => {
-                let most = previous.max(self.min).as_nanos().saturating_mul(3).min(max);
-                random.u128(min..=most.max(min))
-            }
+        let (low, high) = match self.jitter {
+            Jitter::None => (step, step),
+            Jitter::Full => (0, step),
+            Jitter::Equal => (step / 2, step),
+            Jitter::Decorrelated => (min, previous.max(self.min).as_nanos().saturating_mul(3).min(max)),
         };
-        from_nanos(nanos.max(floor).min(max))
+        // drawn from the floor up and not lifted to it: else all that fell below it would come at the same moment
+        let low = low.max(floor);
+        from_nanos(random.u128(low..=high.max(low)))
     }
 }
 

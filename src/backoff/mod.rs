@@ -18,9 +18,9 @@
 //! | [`Jitter::Equal`] | between `step / 2` and `step` |
 //! | [`Jitter::Decorrelated`] | between `min` and three times the delay before |
 //!
-//! `step` is held under the cap *before* jitter, so that delays keep their spread at the cap, and never above it after; the
-//! floor lifts what jitter made too short. Arithmetic is in nanoseconds: whole seconds have jitter too. No attempt number
-//! and no `Duration` overflows.
+//! `step` is held under the cap *before* jitter, so that delays keep their spread at the cap, and never above it after.
+//! Chance draws from the floor upwards, so that what would lie below it is spread as well. Arithmetic is in nanoseconds: whole
+//! seconds have jitter too. No attempt number and no `Duration` overflows.
 //!
 //! Source of the forms: "Exponential Backoff And Jitter", AWS Architecture Blog, 2015.
 //!

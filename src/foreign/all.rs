@@ -7,7 +7,7 @@ use std::{any::Any, error::Error};
 pub(crate) fn as_error(any: &dyn Any) -> Option<&(dyn Error + 'static)> {
     let found: Option<&(dyn Error + 'static)> = io::as_error(any);
     #[cfg(feature = "hyper")]
-    let found = found.or_else(|| super::hyper::as_error(any));
+    let found = found.or_else(|| super::h2::as_error(any)).or_else(|| super::hyper::as_error(any));
     #[cfg(feature = "reqwest")]
     let found = found.or_else(|| super::reqwest::as_error(any));
     #[cfg(feature = "tonic")]

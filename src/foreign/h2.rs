@@ -1,5 +1,10 @@
 use super::Kind;
-use std::error::Error;
+use crate::error::known;
+use std::{any::Any, error::Error};
+
+pub(super) fn as_error(any: &dyn Any) -> Option<&(dyn Error + 'static)> {
+    known::<h2::Error>(any)
+}
 
 /// RFC 9113, 8.7: after `REFUSED_STREAM`, and on streams beyond the last one that a GOAWAY names, nothing was processed.
 pub(super) fn judge(error: &(dyn Error + 'static)) -> Option<Kind> {

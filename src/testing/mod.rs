@@ -7,12 +7,11 @@
 //!
 //! ```
 //! use steadfast::testing::Probe;
-//! use tower::{Service, ServiceExt};
+//! use tower::ServiceExt;
 //!
 //! # #[tokio::main(flavor = "current_thread")] async fn main() -> Result<(), Box<dyn std::error::Error + Send + Sync>> {
-//! let probe = Probe::new(|call| if call < 3 { Err("away".into()) } else { Ok("here") });
-//! let mut service = probe.clone();
-//! assert!(service.ready().await?.call("hello").await.is_err());
+//! let probe: Probe<&str> = Probe::new(|call| if call < 3 { Err("away".into()) } else { Ok("here") });
+//! assert!(probe.clone().oneshot("hello").await.is_err()); // in a test: through the layers that are tried
 //! assert_eq!((probe.calls(), probe.running(), probe.breaches()), (1, 0, vec![]));
 //! # Ok(()) }
 //! ```

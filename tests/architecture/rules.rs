@@ -24,7 +24,7 @@ impl House {
             self.imports(room(path), &used, &mut broken);
         }
         self.foreign_crates(path, &rest, &mut broken);
-        if self.pure.iter().any(|p| path.contains(p)) {
+        if self.pure.iter().any(|pure| path.starts_with(pure)) {
             purity(&rest, &mut broken);
         }
         if path.ends_with("/mod.rs") || path == "src/lib.rs" {
