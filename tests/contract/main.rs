@@ -9,8 +9,15 @@ mod naughty;
 mod subject;
 
 use std::{fs, path::Path, time::Duration};
-use steadfast::timeout::TimeoutLayer;
-use subject::Subject;
+use steadfast::{
+    circuit_breaker::{Circuit, CircuitBreakerLayer},
+    idempotency::{IdempotencyKeyLayer, IdempotencyLayer, Scope},
+    retry::{RetryLayer, StandardPolicy},
+    store::memory::MemoryStore,
+    timeout::TimeoutLayer,
+    webhook::{GitHub, Secret, VerifyLayer},
+};
+use subject::{Asked, SECRET, Subject};
 
 const MINUTE: Duration = Duration::from_secs(60);
 
@@ -49,6 +56,30 @@ hold! {
     a_total_timeout_that_responds => Subject::of(|| TimeoutLayer::total(MINUTE).respond());
     an_attempt_timeout => Subject::of(|| TimeoutLayer::attempt(MINUTE));
     an_attempt_timeout_that_responds => Subject::of(|| TimeoutLayer::attempt(MINUTE).respond());
+    a_retry => Subject::of(|| RetryLayer::new(StandardPolicy::new()).with_seed(1)).remembers();
+    a_circuit_breaker => Subject::of(|| CircuitBreakerLayer::new(Circuit::new("contract"))).remembers();
+    a_circuit_breaker_that_responds => {
+        Subject::of(|| CircuitBreakerLayer::new(Circuit::new("contract")).respond()).remembers()
+    };
+    idempotency_on_a_server => {
+        Subject::of(|| IdempotencyLayer::new(MemoryStore::new(), Scope::shared()).required()).remembers().detaches().asked(posted)
+    };
+    idempotency_keys_of_a_client => Subject::of(IdempotencyKeyLayer::new);
+    verified_webhooks => Subject::of(|| VerifyLayer::new(github())).asked(signed);
+}
+
+fn github() -> GitHub {
+    GitHub::new(Secret::new(format!("{SECRET} of the sender")).unwrap())
+}
+
+fn signed(mut asked: Asked) -> Asked {
+    asked.headers_mut().insert("x-hub-signature-256", github().sign(SECRET.as_bytes()));
+    asked
+}
+
+fn posted(mut asked: Asked) -> Asked {
+    *asked.method_mut() = http::Method::POST;
+    asked
 }
 
 /// A new layer that has no line above fails here.
