@@ -1,5 +1,7 @@
 //! What the errors of other crates say, one file a crate; knows nothing of this crate but the error module.
 
+#[cfg(all(feature = "axum", feature = "idempotency"))]
+mod axum;
 #[cfg(feature = "hyper")]
 mod h2;
 #[cfg(feature = "hyper")]
@@ -12,6 +14,8 @@ mod tonic;
 #[cfg(feature = "tower")]
 mod tower;
 
+#[cfg(all(feature = "axum", feature = "idempotency"))]
+pub(crate) use self::axum::original_uri;
 #[cfg(feature = "tonic")]
 pub(crate) use self::tonic::{Status, status};
 
@@ -64,4 +68,10 @@ pub(crate) fn judge(error: &(dyn Error + 'static)) -> Option<Kind> {
     #[cfg(feature = "tower")]
     let kind = kind.or_else(|| tower::judge(error));
     kind
+}
+
+/// The URI as the client sent it, where a router has changed the request's own and says so.
+#[cfg(all(not(feature = "axum"), feature = "idempotency"))]
+pub(crate) fn original_uri(_: &http::Extensions) -> Option<&http::Uri> {
+    None
 }

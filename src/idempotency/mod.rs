@@ -1,10 +1,185 @@
-//! Idempotency keys.
+//! Idempotency keys: a request that is sent again is done once, and answered again.
+//!
+//! You want it on a server whose POST must not happen twice: payments, orders, anything that sends. You do not want it on
+//! endpoints that stream for ever, or in place of a unique constraint where the data has a natural key. Without a shared store
+//! it knows only the requests of its own process.
+//!
+//! ```
+//! use http::{Request, Response};
+//! use http_body_util::Full;
+//! use bytes::Bytes;
+//! use steadfast::{
+//!     idempotency::{IdempotencyLayer, Scope},
+//!     store::memory::MemoryStore,
+//! };
+//! use tower::{ServiceBuilder, ServiceExt, service_fn};
+//!
+//! # #[derive(Clone)] struct Account(String);
+//! # #[tokio::main(flavor = "current_thread")] async fn main() -> Result<(), Box<dyn std::error::Error + Send + Sync>> {
+//! // who is calling: put there by the layer that authenticates, outside of this one
+//! let account = Scope::by(|request| request.extensions.get::<Account>().map_or(String::new(), |account| account.0.clone()));
+//! let server = ServiceBuilder::new()
+//!     .layer(IdempotencyLayer::new(MemoryStore::new(), account))
+//!     .service(service_fn(|_: Request<Full<Bytes>>| async {
+//!         Ok::<_, std::convert::Infallible>(Response::new(Full::<Bytes>::from("paid")))
+//!     }));
+//!
+//! let pay = || Request::post("/payments").header("idempotency-key", "8e03978e-40d5").body(Full::from("5 EUR"));
+//! let first = server.clone().oneshot(pay()?).await?;
+//! let again = server.oneshot(pay()?).await?; // the handler does not run
+//! assert!(!first.headers().contains_key("idempotent-replayed"));
+//! assert_eq!(again.headers()["idempotent-replayed"], "true");
+//! # Ok(()) }
+//! ```
+//!
+//! Most servers also refuse requests that bring no key, and say where keys are explained:
+//!
+//! ```
+//! # use steadfast::{idempotency::{IdempotencyLayer, Scope}, store::memory::MemoryStore};
+//! let layer = IdempotencyLayer::new(MemoryStore::new(), Scope::shared())
+//!     .required()
+//!     .with_help("https://example.com/docs/idempotency");
+//! ```
+//!
+//! In axum it goes into `Router::layer` or `route_layer`, in tonic into `Server::layer`, both as it is. hyper's `Incoming`
+//! cannot be made again after it was read: `ServiceBuilder::map_request(|r: Request<Incoming>| r.map(axum::body::Body::new))`
+//! outside.
+//!
+//! # States of a key
+//!
+//! ```text
+//!                 begin                      complete                    keep is over
+//!   (free) ------------------> running ----------------> completed ------------------> (free)
+//!      ^                       |     ^                   answer, or "not retained"
+//!      |  NotExecuted, or a    |     | take over (OnUnknown::Rerun), or
+//!      |  transaction that was |     | the owner is heard of again
+//!      +-- rolled back --------+     |
+//!                              v     |
+//!                              lapsed: the outcome is unknown
+//! ```
+//!
+//! # What the caller sees when
+//!
+//! | the key | answer | `Retry-After` | gRPC | what to do |
+//! | --- | --- | --- | --- | --- |
+//! | is new | the handler's | | | |
+//! | is completed | the handler's, with `idempotent-replayed: true` | | | stop, also after a 5xx: this key always gets it |
+//! | is running | 409 `request in flight` | 1 | ABORTED | the same again |
+//! | was used for another method, target, content type or body | 422 `idempotency key in use for another request` | | `INVALID_ARGUMENT` | mend the client |
+//! | is completed, its answer was over the limit or broke off | 409 `answer not retained` | | `FAILED_PRECONDITION` | ask what was done |
+//! | lapsed | 409 `outcome unknown`, or a new run | | `FAILED_PRECONDITION` | ask what was done |
+//! | is malformed, or there more than once | 400 `malformed idempotency key` | | `INVALID_ARGUMENT` | mend the client |
+//! | is missing where one is required | 400 `idempotency key missing` | | `INVALID_ARGUMENT` | mend the client |
+//! | came with a body over the limit | 413 `request too large` | | `RESOURCE_EXHAUSTED` | mend the client |
+//! | came while the store was down | 503 `idempotency store unavailable` | 1 | UNAVAILABLE | the same again |
+//! | came to a handler that panicked, or an inner error, before | 500 `handler panicked`, `handler failed`, replayed | | INTERNAL | ask what was done |
+//! | came to a handler that said yes after a rollback | 500 `transaction rolled back` | | INTERNAL | the same again |
+//!
+//! Refusals are problem details (RFC 9457) with a `Link` to the help page, or a status where the caller speaks gRPC. GET, HEAD,
+//! OPTIONS and TRACE pass untouched, as do requests without a key where none is required.
+//!
+//! # The run
+//!
+//! The key is claimed once the whole body is here, so who breaks off has done nothing. From then on the run belongs to no
+//! caller: it is polled once in place and, if it waits, detached into a task that [`IdempotencyLayer::drained`] waits for. A
+//! caller who hangs up undoes nothing. The task has the tracing span of its caller, and none of its task-locals.
+//!
+//! Every answer is recorded, whatever its status; a panic and an inner error as a 500 (and passed on as they are). Only
+//! [`NotExecuted`] frees the key, and nothing is read into headers. The answer streams while it is recorded; its last frame
+//! waits for the record (at most `hold`), so that a repeat right after it is never a conflict. A replay has the status, the
+//! body, the trailers, and the headers but for `Set-Cookie`, `Date` and those of the connection.
+//!
+//! The handler finds its [`Claim`] in the request's extensions (with the feature `axum` it is an extractor): key and attempt,
+//! from which it derives the keys of its own calls, so that these too are the same in every run.
+//!
+//! A process that dies leaves a claim that lapses. Nobody knows what it did, so by default its key is refused from then on
+//! ([`OnUnknown::Fail`]). A run that lost its claim to another gives its caller the other's answer, never its own.
+//!
+//! # In the handler's own transaction
+//!
+//! A store that shares a database with the business data completes the claim in the transaction of the handler: then both are
+//! there, or neither. The layer asks what became of it before it answers. Rolled back although the handler says 2xx, the answer
+//! is a 500 and the key is free: all effects must have been in that transaction. Where the store does not say, a yes becomes
+//! 503 and the same key is told the truth later.
+//!
+//! # Clients
+//!
+//! [`IdempotencyKeyLayer`], outside of retry, gives each unsafe request a random key of 128 bits unless it has one, so that all
+//! attempts and hedges carry the same. A 409 with `Retry-After` means the same again after that; every other 409, a 422 and a
+//! replayed 5xx mean stop.
+//!
+//! # Defaults
+//!
+//! | setting | default | why |
+//! | --- | --- | --- |
+//! | scope | none: it is an argument | the wrong one shows answers to strangers |
+//! | `with_lease` | 30 s, at least 30 ms | how long a crash blocks its key; renewed at a third while the handler runs |
+//! | `with_keep` | 24 h from completion, not sliding | longer than clients retry |
+//! | `with_request_limit` | 1 MiB | it is held in memory, for the fingerprint |
+//! | `with_response_limit` | 1 MiB | it is stored |
+//! | `with_hold` | 2 s | how long a caller waits for one answer of the store |
+//! | `with_on_unknown` | [`OnUnknown::Fail`] | money is not sent twice |
+//! | `with_required` | no method | keys can be introduced step by step |
+//! | `with_strict_keys` | off | most clients send the bare form |
+//! | `with_name` | `"idempotency"` | in metrics, events, the registry |
+//!
+//! # Guarantees
+//!
+//! All services of one layer, and clones of both, share store, settings, name and tasks; applied twice with one store, the
+//! inner layer passes the request on. `poll_ready` is the inner service's, and the instance that was ready is the one that is
+//! called. Leases and expiry are by the store's clock. `begin` is repeated with the same token when its reply is lost, so that
+//! this is no conflict with oneself; a claim whose reply never came is given back. A record that the store does not take is
+//! tried again in the background for as long as the process lives, and the key is never freed for it. The layer needs a tokio
+//! runtime with time enabled.
+//!
+//! Sources: draft-ietf-httpapi-idempotency-key-header for the header, its errors and 409 and 422; Stripe's API for the recording
+//! of every answer. The draft says nothing of replays' headers, leases, limits or crashes.
+//!
+//! # Telemetry
+//!
+//! | name | kind | labels besides `name` |
+//! | --- | --- | --- |
+//! | `steadfast_idempotency_requests_total` | counter | `result`: `executed`, `replayed`, `not_executed`, `in_flight`, `mismatch`, `not_retained`, `unknown`, `missing`, `malformed`, `too_large`, `broken_off`, `store_down`, `failed`, `panicked`, `rolled_back`, `superseded`, `cut_off` |
+//! | `steadfast_idempotency_begin_seconds`, `_complete_seconds` | histogram | |
+//! | `steadfast_idempotency_running` | gauge | `state`: `running` |
+//!
+//! Events (target `steadfast`): a store that is down at begin or at complete, a claim that was lost, a run that is repeated (all
+//! WARN), a handler that panicked (ERROR). In the registry the kind is `idempotency`, the state `running` (handlers) and `tasks`
+//! (detached, those that still record included).
 
+mod body;
+mod caller;
+mod claim;
+mod config;
+mod error;
 mod fingerprint;
+mod future;
+mod inject;
+mod job;
+mod key;
+mod layer;
+mod ledger;
+mod panic;
+mod pump;
 mod record;
+mod refusal;
+mod scope;
+mod service;
+mod sf_string;
+mod state;
 mod store;
 
 pub use crate::token::{StoreId, Token};
+pub use body::IdempotencyBody;
+pub use claim::{Claim, NotExecuted};
+pub use config::OnUnknown;
+pub use error::{ClaimLost, MalformedKey};
 pub use fingerprint::{Fingerprint, StoreKey};
+pub use future::ResponseFuture;
+pub use inject::{CarryKey, IdempotencyKeyLayer, IdempotencyKeys};
+pub use key::IdempotencyKey;
+pub use layer::IdempotencyLayer;
 pub use record::StoredResponse;
+pub use scope::Scope;
+pub use service::Idempotency;
 pub use store::{Begin, Begun, Fence, Fenced, IdempotencyStore, Recorded};

@@ -26,6 +26,7 @@ pub struct Begin {
 /// What [`IdempotencyStore::begin`] found.
 #[derive(Debug, Clone)]
 #[non_exhaustive]
+#[expect(clippy::large_enum_variant, reason = "a box would be one more allocation for each replay")]
 pub enum Begun {
     /// The claim is this token's. `attempt` is 1, or one more for every claim that was taken over before.
     Acquired {
@@ -54,6 +55,7 @@ pub enum Begun {
 /// What a completed record holds.
 #[derive(Debug, Clone, PartialEq)]
 #[non_exhaustive]
+#[expect(clippy::large_enum_variant, reason = "a box would be one more allocation for each replay")]
 pub enum Recorded {
     /// The response, to be given again.
     Response(StoredResponse),

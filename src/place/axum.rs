@@ -1,3 +1,11 @@
+//! axum's own body, and what its handlers extract.
+
+#[cfg(feature = "idempotency")]
+mod claim;
+
+#[cfg(feature = "idempotency")]
+pub use claim::NoClaim;
+
 use crate::body::{FromReplay, ReplayBody, ReplayError};
 use axum::body::Body;
 use http_body_util::BodyExt;

@@ -10,7 +10,7 @@
 //! [`classify`](crate::classify).
 
 #[cfg(feature = "axum")]
-mod axum;
+pub mod axum;
 #[cfg(feature = "reqwest")]
 pub mod reqwest;
 #[cfg(feature = "tonic")]

@@ -2,6 +2,8 @@
 
 #[cfg(feature = "queue")]
 mod deliver;
+#[cfg(feature = "idempotency")]
+mod key;
 
 #[cfg(feature = "queue")]
 pub use deliver::ToReqwest;

@@ -7,6 +7,10 @@
 mod event;
 mod meter;
 pub mod names;
+#[cfg(feature = "idempotency")]
+mod span;
 
 pub(crate) use event::event;
 pub(crate) use meter::{count, gauge, observe};
+#[cfg(feature = "idempotency")]
+pub(crate) use span::in_current_span;

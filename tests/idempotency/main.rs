@@ -1,5 +1,25 @@
 //! What a caller sees of the idempotency pattern, on servers and on clients, and what its stores keep.
-#![cfg(all(feature = "idempotency", feature = "testing"))]
-#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "tests say what is wrong by panicking")]
+#![cfg(all(feature = "idempotency", feature = "testing", feature = "axum", feature = "tonic", feature = "reqwest"))]
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::missing_panics_doc,
+    unreachable_pub,
+    reason = "tests say what is wrong by panicking"
+)]
 
+mod answers;
+mod client;
+mod detached;
+mod keys;
 mod memory;
+mod places;
+mod scope;
+mod scripted;
+mod store_down;
+mod streams;
+mod support;
+mod telemetry;
+mod transaction;
+mod unknown;

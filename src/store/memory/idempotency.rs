@@ -41,8 +41,11 @@ pub(super) struct Records {
 struct Shard {
     rows: HashMap<StoreKey, Row>,
     /// Completed records by expiry. One of a row that is gone or was claimed again is passed over by its token.
-    expiry: BinaryHeap<Reverse<(Instant, [u8; 32], [u8; 16])>>,
+    expiry: BinaryHeap<Expiry>,
 }
+
+/// When, which key, and whose record: the earliest is the greatest.
+type Expiry = Reverse<(Instant, [u8; 32], [u8; 16])>;
 
 struct Row {
     fingerprint: Fingerprint,
@@ -101,11 +104,12 @@ impl Records {
         let mut swept = 0;
         while swept < most && shard.expiry.peek().is_some_and(|Reverse((at, ..))| *at <= now) {
             let Some(Reverse((_, key, token))) = shard.expiry.pop() else { break };
-            if let Entry::Occupied(row) = shard.rows.entry(StoreKey(key)) {
-                if row.get().token == Token(token) && row.get().is_expired(now) {
-                    self.free(&row.remove());
-                    swept += 1;
-                }
+            if let Entry::Occupied(row) = shard.rows.entry(StoreKey(key))
+                && row.get().token == Token(token)
+                && row.get().is_expired(now)
+            {
+                self.free(&row.remove());
+                swept += 1;
             }
         }
         swept

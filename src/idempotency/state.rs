@@ -1,0 +1,84 @@
+use crate::{
+    registry::{Entry, Value},
+    telemetry::{count, gauge, names},
+};
+use std::{
+    sync::{
+        Arc, Mutex,
+        atomic::{AtomicU32, Ordering},
+    },
+    time::Duration,
+};
+use tokio::time::Instant;
+use tokio_util::task::TaskTracker;
+
+/// How often expired records are swept, while requests come.
+const SWEEP_EVERY: Duration = Duration::from_secs(10);
+
+/// What all services of one layer share, whatever their settings: name, detached tasks, how many handlers run.
+#[derive(Debug)]
+pub(super) struct State {
+    pub(super) name: Arc<str>,
+    pub(super) tasks: TaskTracker,
+    running: AtomicU32,
+    last_sweep: Mutex<Instant>,
+}
+
+/// A handler runs for as long as this is there.
+pub(super) struct Running<'a>(&'a State);
+
+impl State {
+    /// Listed in the registry of the process.
+    pub(super) fn new(name: Arc<str>) -> Arc<Self> {
+        let (tasks, running, last_sweep) = (TaskTracker::new(), AtomicU32::new(0), Mutex::new(Instant::now()));
+        let this = Arc::new(Self { name, tasks, running, last_sweep });
+        crate::registry().add(&this);
+        this
+    }
+
+    /// A keyed request came to this.
+    pub(super) fn count(&self, result: &'static str) {
+        count(names::IDEMPOTENCY_REQUESTS, &self.name, ("result", result));
+    }
+
+    /// `true` for one of those who ask, every [`SWEEP_EVERY`].
+    pub(super) fn is_sweep_due(&self) -> bool {
+        // whoever holds the lock is about to answer for all
+        let Ok(mut last) = self.last_sweep.try_lock() else { return false };
+        let is_due = last.elapsed() >= SWEEP_EVERY;
+        if is_due {
+            *last = Instant::now();
+        }
+        is_due
+    }
+
+    pub(super) fn run(&self) -> Running<'_> {
+        self.show(self.running.fetch_add(1, Ordering::Relaxed) + 1);
+        Running(self)
+    }
+
+    fn show(&self, running: u32) {
+        gauge(names::IDEMPOTENCY_RUNNING, &self.name, ("state", "running"), f64::from(running));
+    }
+}
+
+impl Drop for Running<'_> {
+    fn drop(&mut self) {
+        self.0.show(self.0.running.fetch_sub(1, Ordering::Relaxed) - 1);
+    }
+}
+
+impl Entry for State {
+    fn kind(&self) -> &'static str {
+        "idempotency"
+    }
+
+    fn name(&self) -> &str {
+        &self.name
+    }
+
+    fn state(&self) -> Vec<(&'static str, Value)> {
+        let running = u64::from(self.running.load(Ordering::Relaxed));
+        vec![("running", running.into()), ("tasks", (self.tasks.len() as u64).into())]
+    }
+}
