@@ -101,7 +101,9 @@ impl QueueStore for FaultyStore {
         Box::pin(async move {
             let mut letters = self.inner.dead(queue, filter, cursor, limit).await?;
             if self.faults.later.load(SeqCst) {
-                letters.iter_mut().for_each(|letter| letter.id.0[..6].fill(0xff));
+                for letter in &mut letters {
+                    letter.id.0[..6].fill(0xff);
+                }
             }
             Ok(letters)
         })
