@@ -21,6 +21,8 @@ const CONCURRENCY_PER_CORE: usize = 4;
 const LEASE: Duration = Duration::from_secs(30);
 /// No lease is shorter: it has to outlast a slow commit.
 const MIN_LEASE: Duration = Duration::from_millis(100);
+/// Nor longer: a worker that died is to be noticed the same day.
+const MAX_LEASE: Duration = Duration::from_secs(24 * 3600);
 /// With the default backoff over about 17 minutes in the mean.
 const MAX_ATTEMPTS: u32 = 10;
 /// Longer than any attempt timeout of a client should be.
@@ -34,7 +36,7 @@ const KEEP_DONE: Duration = Duration::from_secs(24 * 3600);
 
 impl Config {
     pub(super) fn with_lease(mut self, lease: Duration) -> Self {
-        self.lease = lease.max(MIN_LEASE);
+        self.lease = lease.clamp(MIN_LEASE, MAX_LEASE);
         self
     }
 }

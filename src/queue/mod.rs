@@ -118,7 +118,7 @@
 //! | setting of [`Worker`] | default | unit, range |
 //! | --- | --- | --- |
 //! | `with_concurrency` | 4 for each core | messages, at least 1 |
-//! | `with_lease` | 30 s | at least 100 ms; extended every third |
+//! | `with_lease` | 30 s | 100 ms to a day; extended every third |
 //! | `with_max_attempts` | 10 | attempts, at least 1, the first included |
 //! | `with_backoff` | 1 s doubling to 1 h, full jitter | |
 //! | `with_attempt_limit` | 60 s | the whole attempt, reading the answer included |

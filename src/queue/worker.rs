@@ -33,7 +33,7 @@ impl<S> Worker<S> {
     }
 
     /// For how long a claim holds without being extended, which happens every third of it: 30 s unless said. Less than
-    /// 100 ms counts as 100 ms.
+    /// 100 ms counts as 100 ms, more than a day as a day.
     pub fn with_lease(mut self, lease: Duration) -> Self {
         self.config = self.config.with_lease(lease);
         self

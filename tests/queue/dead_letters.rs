@@ -116,6 +116,17 @@ async fn what_dies_again_during_a_redrive_is_not_redriven_again() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn what_was_enqueued_after_a_redrive_began_is_not_meant() {
+    let (queue, faults) = faulty();
+    put(&queue, ["m"; 3]).await;
+    reject_all(&queue).await;
+    faults.later.store(true, SeqCst);
+    assert_eq!(queue.dead_letters().redrive(Filter::all()).dry_run().await.unwrap().matched, 0);
+    faults.later.store(false, SeqCst);
+    assert_eq!(queue.dead_letters().redrive(Filter::all()).dry_run().await.unwrap().matched, 3);
+}
+
+#[tokio::test(start_paused = true)]
 async fn only_those_that_the_filter_means_are_redriven() {
     let queue = memory();
     for topic in ["a", "b", "a"] {

@@ -25,6 +25,8 @@ pub(crate) struct Faults {
     pub(crate) claim: AtomicBool,
     pub(crate) extend: AtomicBool,
     pub(crate) settle: AtomicBool,
+    /// Dead letters have the ids of messages that will be enqueued in the far future.
+    pub(crate) later: AtomicBool,
     /// How long a claim takes after it was done.
     pub(crate) claim_takes: Mutex<Duration>,
     pub(crate) claims: AtomicUsize,
@@ -96,7 +98,15 @@ impl QueueStore for FaultyStore {
         cursor: Option<MessageId>,
         limit: usize,
     ) -> BoxFuture<'a, Result<Vec<DeadLetter>, StoreError>> {
-        self.inner.dead(queue, filter, cursor, limit)
+        Box::pin(async move {
+            let mut letters = self.inner.dead(queue, filter, cursor, limit).await?;
+            if self.faults.later.load(SeqCst) {
+                for letter in &mut letters {
+                    letter.id.0[..6].fill(0xff);
+                }
+            }
+            Ok(letters)
+        })
     }
     fn redrive<'a>(
         &'a self,
