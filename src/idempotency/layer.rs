@@ -105,7 +105,6 @@ impl IdempotencyLayer {
     /// Until no handler that this layer detached runs any more and all their answers are recorded. For shutdown: stop
     /// accepting first, and put it under a deadline; what it cuts off counts as unknown once its lease lapses.
     pub async fn drained(&self) {
-        self.shared.state.tasks.close();
         self.shared.state.tasks.wait().await;
     }
 

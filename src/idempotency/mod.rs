@@ -168,6 +168,7 @@ mod service;
 mod sf_string;
 mod state;
 mod store;
+mod tasks;
 
 pub use crate::token::{StoreId, Token};
 pub use body::IdempotencyBody;

@@ -1,3 +1,4 @@
+use super::tasks::Tasks;
 use crate::{
     registry::{Entry, Value},
     telemetry::{count, gauge, names},
@@ -10,7 +11,6 @@ use std::{
     time::Duration,
 };
 use tokio::time::Instant;
-use tokio_util::task::TaskTracker;
 
 /// How often expired records are swept, while requests come.
 const SWEEP_EVERY: Duration = Duration::from_secs(10);
@@ -19,7 +19,7 @@ const SWEEP_EVERY: Duration = Duration::from_secs(10);
 #[derive(Debug)]
 pub(super) struct State {
     pub(super) name: Arc<str>,
-    pub(super) tasks: TaskTracker,
+    pub(super) tasks: Tasks,
     running: AtomicU32,
     last_sweep: Mutex<Instant>,
 }
@@ -30,7 +30,7 @@ pub(super) struct Running<'a>(&'a State);
 impl State {
     /// Listed in the registry of the process.
     pub(super) fn new(name: Arc<str>) -> Arc<Self> {
-        let (tasks, running, last_sweep) = (TaskTracker::new(), AtomicU32::new(0), Mutex::new(Instant::now()));
+        let (tasks, running, last_sweep) = (Tasks::default(), AtomicU32::new(0), Mutex::new(Instant::now()));
         let this = Arc::new(Self { name, tasks, running, last_sweep });
         crate::registry().add(&this);
         this

@@ -68,7 +68,7 @@ const ROOMS: &[(&str, &[&str], &[&str])] = &[
 /// A crate whose types are named in one place only, and the files (`tower` stands for `tower.rs` and `tower/`) of that place.
 #[rustfmt::skip]
 const CRATES: &[(&str, &[&str])] = &[
-    ("axum",       &["src/foreign/axum", "src/place/axum"]),
+    ("axum",       &["src/foreign/uri", "src/place/axum"]),
     ("h2",         &["src/foreign/h2"]),
     ("hyper",      &["src/foreign/hyper", "src/place/hyper"]),
     ("hyper_util", &["src/foreign/hyper", "src/place/hyper"]),

@@ -13,6 +13,7 @@ use steadfast::{
     circuit_breaker::{Circuit, CircuitBreakerLayer},
     idempotency::{IdempotencyKeyLayer, IdempotencyLayer, Scope},
     retry::{RetryLayer, StandardPolicy},
+    stack::ClientStack,
     store::memory::MemoryStore,
     timeout::TimeoutLayer,
     webhook::{GitHub, Secret, VerifyLayer},
@@ -65,6 +66,7 @@ hold! {
         Subject::of(|| IdempotencyLayer::new(MemoryStore::new(), Scope::shared()).required()).remembers().detaches().asked(posted)
     };
     idempotency_keys_of_a_client => Subject::of(IdempotencyKeyLayer::new);
+    a_client_stack => Subject::of(|| ClientStack::new("contract")).remembers();
     verified_webhooks => Subject::of(|| VerifyLayer::new(github())).asked(signed);
 }
 

@@ -1,0 +1,56 @@
+//! How do I take webhooks without losing one, and shut down cleanly?
+
+use axum::Router;
+use http::StatusCode;
+use std::time::Duration;
+use steadfast::{
+    classify::Outcome,
+    error::BoxError,
+    queue::{Filter, Message, Queue, Worker},
+    store::sqlite::SqliteStore,
+    webhook::{GitHub, Secret, VerifyLayer},
+};
+use tokio::{net::TcpListener, sync::watch, time::sleep};
+use tower::{ServiceBuilder, service_fn};
+
+async fn handle(message: Message) -> Result<Outcome, BoxError> {
+    println!("{} in attempt {}", message.topic().unwrap_or("?"), message.attempt());
+    Ok(if message.topic() == Some("ping") { Outcome::Success } else { Outcome::Rejected })
+}
+
+// snippet: webhook
+async fn run(queue: Queue, github: GitHub, listener: TcpListener, stop: watch::Receiver<bool>) -> Result<(), BoxError> {
+    // in: verified, known again, on disk before the 202
+    let hooks = ServiceBuilder::new().layer(VerifyLayer::new(github)).service(queue.accept());
+    let app = Router::new().route_service("/hooks/github", hooks);
+    // out: any Service<Message>; what it cannot do is tried again, and in the end a dead letter
+    let worker = Worker::new(queue, service_fn(handle));
+    // one shutdown for both: nothing more comes in, what runs is finished
+    let stopped = |mut stop: watch::Receiver<bool>| async move { _ = stop.wait_for(|stop| *stop).await };
+    let server = axum::serve(listener, app).with_graceful_shutdown(stopped(stop.clone()));
+    let (served, ()) = tokio::join!(server.into_future(), worker.run(stopped(stop)));
+    Ok(served?)
+}
+// end
+
+#[tokio::main]
+async fn main() -> Result<(), BoxError> {
+    let folder = tempfile::tempdir()?;
+    let queue = Queue::new("github", SqliteStore::open(folder.path().join("hooks.db"))?);
+    let github = GitHub::new(Secret::new("what GitHub and we know")?);
+    let listener = TcpListener::bind("127.0.0.1:0").await?;
+    let url = format!("http://{}/hooks/github", listener.local_addr()?);
+    let (stop, stopped) = watch::channel(false);
+    let running = tokio::spawn(run(queue.clone(), github.clone(), listener, stopped));
+    for (event, body) in [("ping", "{\"zen\":1}"), ("ping", "{\"zen\":1}"), ("push", "{\"ref\":2}")] {
+        let hook = reqwest::Client::new().post(&url).header("x-github-event", event).header("x-github-delivery", event);
+        let answer = hook.header("x-hub-signature-256", github.sign(body.as_bytes())).body(body).send().await?;
+        assert_eq!(answer.status(), StatusCode::ACCEPTED);
+    }
+    while queue.stats().await?.open() > 0 {
+        sleep(Duration::from_millis(10)).await;
+    }
+    println!("dead: {:?}", queue.dead_letters().list(Filter::all()).await?.letters);
+    stop.send(true)?;
+    running.await?
+}
