@@ -4,6 +4,7 @@ use super::{
     Begin, Begun, Fence, Fenced, IdempotencyStore, OnUnknown, Recorded, layer::Shared, refusal::Refusal, refusal::Said,
 };
 use crate::{
+    attempt::deadline_after,
     backoff::{Backoff, Exponential},
     error::StoreError,
     telemetry::{event, names, observe},
@@ -115,7 +116,7 @@ impl Ledger {
 
     /// Frees the key, trying for as long as a lease: after that the claim lapses in any case.
     pub(super) async fn release_within_lease(&self) {
-        let until = Instant::now() + self.shared.config.lease;
+        let until = deadline_after(self.shared.config.lease);
         let mut pause = Pause::new();
         while Instant::now() < until && self.release().await.is_none() {
             pause.wait().await;
@@ -132,7 +133,7 @@ impl Ledger {
 
     /// Frees the key if the transaction turns out to be rolled back, trying for as long as a lease.
     pub(super) async fn release_if_rolled_back(&self) {
-        let until = Instant::now() + self.shared.config.lease;
+        let until = deadline_after(self.shared.config.lease);
         let mut pause = Pause::new();
         while Instant::now() < until {
             match self.settled().await {
