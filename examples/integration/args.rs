@@ -48,7 +48,8 @@ while the receiver is killed again and again and the CRM misbehaves. Exit status
   cargo run --example integration --all-features -- [OPTIONS]
 
   --seed N      the run's chance (default: another each time; it is printed)
-  --events N    distinct valid events (default 58: one real GitHub payload each)
+  --events N    distinct valid events (default 58: one real GitHub payload each; a run of fewer than 20 may end before it has
+                met every kind of fault, and then fails)
   --kills N     how often the receiver is killed with work in flight (default 3)
   --without X   test only: dedupe, fencing or idempotency is switched off, and the run must fail";
 

@@ -79,11 +79,11 @@ pub struct Faults {
 }
 
 impl Faults {
-    pub fn new(seed: u64) -> Self {
+    pub fn new(seed: u64, events: usize) -> Self {
         let mut random = fastrand::Rng::with_seed(seed);
-        // each kind for certain, early on, and as many good answers besides
+        // each kind for certain: with fewer good answers than events, the last event cannot end before the deck does
         let mut deck: Vec<_> = Fault::ALL.into_iter().flat_map(|fault| [Some(fault); 2]).collect();
-        deck.extend([None; 20]);
+        deck.extend(std::iter::repeat_n(None, (events - 1).min(20)));
         random.shuffle(&mut deck);
         Self {
             deck: Mutex::new((random, deck)),
