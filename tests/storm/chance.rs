@@ -24,4 +24,9 @@ impl Chance {
         let (radius, angle) = ((-2.0 * (1.0 - self.0.f64()).ln()).sqrt(), TAU * self.0.f64());
         Duration::from_secs_f64((0.010 + 0.002 * radius * angle.cos()).max(0.0))
     }
+
+    /// Whether something happens that does so in a share of `share` of all cases.
+    pub fn happens(&mut self, share: f64) -> bool {
+        self.0.f64() < share
+    }
 }

@@ -10,6 +10,7 @@
 mod chance;
 mod outage;
 mod overload;
+mod tiers;
 
 use bytes::Bytes;
 use http_body_util::Full;

@@ -19,13 +19,13 @@ use tokio::{
 };
 use tower::{ServiceBuilder, ServiceExt, service_fn};
 
-const CLIENTS: usize = 20;
+const CLIENTS: u64 = 20;
 const REQUESTS_A_SECOND: f64 = 240.0;
 const CAPACITY_A_SECOND: f64 = 300.0;
 /// Longer queues than this are refused.
 const QUEUE: f64 = 1000.0;
-const SLOW: std::ops::Range<u64> = 20..30;
-const END: u64 = 120;
+const SLOW: std::ops::Range<usize> = 20..30;
+const END: usize = 120;
 const ATTEMPTS: u32 = 4;
 const TIMEOUT: Duration = Duration::from_secs(1);
 const WIRE: Duration = ms(5);
@@ -52,11 +52,15 @@ impl Server {
         if waiting >= QUEUE {
             return Err(StatusCode::SERVICE_UNAVAILABLE);
         }
-        let slow = SLOW.contains(&(now - self.start).as_secs());
+        let slow = SLOW.contains(&second_of(now - self.start));
         let capacity = if slow { CAPACITY_A_SECOND / 10.0 } else { CAPACITY_A_SECOND };
         self.free = self.free.max(now) + Duration::from_secs_f64(1.0 / capacity);
         Ok(self.free)
     }
+}
+
+fn second_of(since_start: Duration) -> usize {
+    usize::try_from(since_start.as_secs()).unwrap()
 }
 
 /// What was asked in one second, and what of that was answered.
@@ -81,7 +85,7 @@ struct Storm {
 async fn storm(budgets: impl Fn() -> Budgets, seed: u64) -> Storm {
     let start = Instant::now();
     let server = Arc::new(Mutex::new(Server { start, free: start, calls: 0 }));
-    let seconds = Arc::new(Mutex::new([Second::default(); END as usize]));
+    let seconds = Arc::new(Mutex::new([Second::default(); END]));
     let service = service_fn({
         let server = server.clone();
         move |_: Request| {
@@ -103,7 +107,7 @@ async fn storm(budgets: impl Fn() -> Budgets, seed: u64) -> Storm {
         let backoff = Exponential::new(ms(100), Duration::from_secs(2)).unwrap();
         StandardPolicy::new().with_max_retries(ATTEMPTS - 1).with_backoff(backoff)
     };
-    let clients: Vec<_> = (0..CLIENTS as u64)
+    let clients: Vec<_> = (0..CLIENTS)
         .map(|client| {
             let retry = RetryLayer::new(policy()).with_budget(budgets()).with_seed(seed * 1000 + client);
             // the wire back is no part of what a client waits for
@@ -115,13 +119,12 @@ async fn storm(budgets: impl Fn() -> Budgets, seed: u64) -> Storm {
     let (mut chance, mut requests, mut at) = (Chance::new(seed), JoinSet::new(), start);
     for client in clients.iter().cycle() {
         at += chance.gap(REQUESTS_A_SECOND);
-        let second = (at - start).as_secs();
+        let second = second_of(at - start);
         if second >= END {
             break;
         }
         sleep_until(at).await;
         let (client, seconds) = (client.clone(), seconds.clone());
-        let second = usize::try_from(second).unwrap();
         seconds.lock().unwrap()[second].asked += 1;
         requests.spawn(async move {
             if client.oneshot(get()).await.is_ok_and(|answer| answer.status() == StatusCode::OK) {
@@ -130,7 +133,7 @@ async fn storm(budgets: impl Fn() -> Budgets, seed: u64) -> Storm {
         });
     }
     requests.join_all().await;
-    let after = &seconds.lock().unwrap()[usize::try_from(SLOW.end).unwrap()..];
+    let after = &seconds.lock().unwrap()[SLOW.end..];
     let recovered = after.windows(3).position(|three| three.iter().all(|second| second.is_well()));
     let calls = f64::from(server.lock().unwrap().calls);
     Storm { calls, recovered }
