@@ -103,7 +103,7 @@ fn storms(what: &str, mode: Mode, failing: f64) -> Vec<Storm> {
     for (seed, storm) in (1..).zip(&storms) {
         println!("{what}, {failing} failing, seed {seed}: {:.3} calls, {:.3} served", storm.calls(), storm.served);
     }
-    println!("{what}, {failing} failing, mean: {:.3} calls", mean(storms.iter().map(|storm| storm.calls())));
+    println!("{what}, {failing} failing, mean: {:.3} calls", mean(storms.iter().map(Storm::calls)));
     storms
 }
 
