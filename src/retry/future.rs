@@ -120,9 +120,12 @@ where
                             (Err(error), verdict)
                         }
                         Ok(response) => {
-                            let head = strategies.classify.head(&response, this.course.repeatable());
-                            let marker = this.shared.settings.marker.as_ref();
-                            let head = marker::heed(head, marker, || strategies.classify.headers(&response));
+                            let mut head = strategies.classify.head(&response, this.course.repeatable());
+                            if head.outcome() != Outcome::Success
+                                && let Some(marker) = &this.shared.settings.marker
+                            {
+                                head = marker::heed(head, marker, strategies.classify.headers(&response));
+                            }
                             let held = this.settle.hold(response);
                             // While the request still streams, the other side may be waiting for us: then the head decides.
                             let read = T::READS

@@ -139,19 +139,8 @@ fn has_failed<B>(answer: &Response<B>) -> bool {
 }
 
 /// What an attempt came to, with the word of the other side: a failure that it marked is not to be repeated.
-#[inline]
-pub(super) fn heed<'a>(
-    head: Verdict,
-    marker: Option<&HeaderName>,
-    headers: impl FnOnce() -> Option<&'a HeaderMap>,
-) -> Verdict {
-    if head.outcome() != Outcome::Success
-        && let Some(marker) = marker
-        && headers()
-            .and_then(|headers| headers.get(marker))
-            .is_some_and(|said| said.as_bytes().eq_ignore_ascii_case(b"false"))
-    {
-        return head.with_hint(Some(Hint::Never));
-    }
-    head
+pub(super) fn heed(head: Verdict, marker: &HeaderName, headers: Option<&HeaderMap>) -> Verdict {
+    let said = headers.and_then(|headers| headers.get(marker));
+    let never = said.is_some_and(|said| said.as_bytes().eq_ignore_ascii_case(FALSE.as_bytes()));
+    if never { head.with_hint(Some(Hint::Never)) } else { head }
 }

@@ -14,7 +14,7 @@ mod tiers;
 
 use bytes::Bytes;
 use http_body_util::Full;
-use std::time::Duration;
+use std::{thread, time::Duration};
 
 pub type Request = http::Request<Full<Bytes>>;
 pub type Response = http::Response<Full<Bytes>>;
@@ -33,13 +33,16 @@ pub fn answer(status: http::StatusCode) -> Response {
     response
 }
 
-/// Runs `storm` once for each seed, each in a paused time of its own that begins at zero.
-pub fn for_each_seed<T, F: Future<Output = T>>(storm: impl Fn(u64) -> F) -> Vec<T> {
-    let run = |seed| {
+/// Runs `storm` once for each seed, each on a thread and in a paused time of its own that begins at zero.
+pub fn for_each_seed<T: Send, F: Future<Output = T>>(storm: impl Fn(u64) -> F + Sync) -> Vec<T> {
+    let run = &|seed| {
         let runtime = tokio::runtime::Builder::new_current_thread().enable_time().start_paused(true).build().unwrap();
         runtime.block_on(storm(seed))
     };
-    SEEDS.into_iter().map(run).collect()
+    thread::scope(|scope| {
+        let running = SEEDS.map(|seed| scope.spawn(move || run(seed)));
+        running.map(|seed| seed.join().unwrap()).into()
+    })
 }
 
 pub fn mean(figures: impl ExactSizeIterator<Item = f64>) -> f64 {
