@@ -6,6 +6,7 @@ use crate::{
 use http::{HeaderMap, HeaderName, HeaderValue, Response};
 use pin_project_lite::pin_project;
 use std::{
+    fmt,
     pin::Pin,
     task::{Context, Poll, ready},
 };
@@ -106,12 +107,17 @@ where
 
 pin_project! {
     /// The answer, marked if it has to be.
-    #[derive(Debug)]
     pub struct MarkerFuture<F> {
         #[pin]
         call: F,
         header: HeaderName,
         gave_up: bool,
+    }
+}
+
+impl<F> fmt::Debug for MarkerFuture<F> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("MarkerFuture").field("gave_up", &self.gave_up).finish_non_exhaustive()
     }
 }
 
