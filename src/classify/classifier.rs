@@ -78,6 +78,13 @@ pub trait Classify<Req, Res, E>: Send + Sync + 'static {
     /// What the error says.
     fn error(&self, error: &E) -> Verdict;
 
+    /// The response's headers, where it has some: there the other side may say that it has repeated the call already.
+    /// `None`: it has none.
+    fn headers<'a>(&self, response: &'a Res) -> Option<&'a http::HeaderMap> {
+        let _ = response;
+        None
+    }
+
     /// The response's extensions, where it has some: there a layer says what it did. `None`: it has none.
     fn extensions_mut<'a>(&self, response: &'a mut Res) -> Option<&'a mut http::Extensions> {
         let _ = response;

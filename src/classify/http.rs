@@ -119,6 +119,10 @@ impl<A, B: Body, E: 'static> Classify<Request<A>, Response<B>, E> for Http {
         of_error(error)
     }
 
+    fn headers<'a>(&self, response: &'a Response<B>) -> Option<&'a HeaderMap> {
+        Some(response.headers())
+    }
+
     fn extensions_mut<'a>(&self, response: &'a mut Response<B>) -> Option<&'a mut Extensions> {
         Some(response.extensions_mut())
     }

@@ -51,6 +51,10 @@ impl<E: 'static> Classify<Request, Response, E> for Http {
         of_error(error)
     }
 
+    fn headers<'a>(&self, response: &'a Response) -> Option<&'a http::HeaderMap> {
+        Some(response.headers())
+    }
+
     fn extensions_mut<'a>(&self, response: &'a mut Response) -> Option<&'a mut http::Extensions> {
         Some(response.extensions_mut())
     }

@@ -1,5 +1,6 @@
 use super::{
-    Attempts, Budget, Permit, Policy, Replay, Settle, Stop, budget::TIMEOUT_COST, course::Course, shared::Shared, tell,
+    Attempts, Budget, Permit, Policy, Replay, Settle, Stop, budget::TIMEOUT_COST, course::Course, gave_up, marker,
+    shared::Shared, tell,
 };
 use crate::{
     attempt::Attempt,
@@ -119,7 +120,12 @@ where
                             (Err(error), verdict)
                         }
                         Ok(response) => {
-                            let head = strategies.classify.head(&response, this.course.repeatable());
+                            let mut head = strategies.classify.head(&response, this.course.repeatable());
+                            if head.outcome() != Outcome::Success
+                                && let Some(marker) = &this.shared.settings.marker
+                            {
+                                head = marker::heed(head, marker, strategies.classify.headers(&response));
+                            }
                             let held = this.settle.hold(response);
                             // While the request still streams, the other side may be waiting for us: then the head decides.
                             let read = T::READS
@@ -176,7 +182,12 @@ where
             }
             // All of it while the answer is still ours to give back.
             match next::<Req, _, _, _>(this.course, this.shared, budget, this.handle, verdict, T::READS) {
-                Err(stop) => break (result, verdict, stop),
+                Err(stop) => {
+                    if this.shared.settings.marker.is_some() {
+                        gave_up::tell(verdict, this.course.made(), stop);
+                    }
+                    break (result, verdict, stop);
+                }
                 Ok((delay, next)) => {
                     drop(result); // its connection is free before the wait
                     tell::again(name, verdict, delay, this.course.made());

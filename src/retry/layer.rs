@@ -1,5 +1,5 @@
 use super::{
-    Budget, Budgets, CloneRequest, HeadOnly, HttpReplay, Policy, ReadAhead, Retry, StandardPolicy,
+    Budget, Budgets, CloneRequest, HeadOnly, HttpReplay, MarkerLayer, Policy, ReadAhead, Retry, StandardPolicy,
     shared::{Listed, Settings, Shared, Strategies},
 };
 use crate::{
@@ -7,6 +7,7 @@ use crate::{
     body::Caps,
     classify::{ByResult, Http},
 };
+use http::HeaderName;
 use std::{fmt, sync::Arc};
 use tower_layer::Layer;
 
@@ -49,6 +50,7 @@ impl<P: Policy, C, R> RetryLayer<P, C, R> {
             listed: Listed::new("retry".into(), Budget::default().into()),
             caps: Caps::default(),
             random: Arc::new(Random::new()),
+            marker: Some(MarkerLayer::HEADER),
         };
         let strategies = Arc::new(Strategies { policy, classify, replay });
         Self { shared: Arc::new(Shared { strategies, settings }), settle: HeadOnly }
@@ -87,6 +89,18 @@ impl<P, C, R, T> RetryLayer<P, C, R, T> {
     #[must_use]
     pub fn with_seed(self, seed: u64) -> Self {
         self.set(|settings| settings.random = Arc::new(Random::with_seed(seed)))
+    }
+
+    /// Heeds another header than [`MarkerLayer::HEADER`] in which the other side says that it has repeated the call already.
+    #[must_use]
+    pub fn with_marker(self, header: HeaderName) -> Self {
+        self.set(|settings| settings.marker = Some(header))
+    }
+
+    /// Repeats what tiers below have repeated already, and tells a [`MarkerLayer`] above nothing.
+    #[must_use]
+    pub fn without_marker(self) -> Self {
+        self.set(|settings| settings.marker = None)
     }
 
     /// Reads up to `limit` bytes of a response before it decides; see [`ReadAhead`]. The body of an `http::Response<B>`

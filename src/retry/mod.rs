@@ -66,6 +66,28 @@
 //!   `grpc-previous-rpc-attempts`.
 //! * A request that says [`NoRetry`], or cannot be made again, is sent once, untouched.
 //!
+//! # Across tiers
+//!
+//! Three tiers with four attempts each call a dead leaf 64 times for one request, unless each but the lowest knows that the one
+//! below has repeated already. In one process [`Attempt`](crate::attempt::Attempt) tells: below a retry layer another one makes
+//! a single attempt. Between processes an answer does, with `x-should-retry: false`:
+//!
+//! * Every retry layer heeds it: a failure that says so is not repeated ([`Stop::Pushback`]). With
+//!   [`RetryLayer::with_marker`] it heeds another header, with [`RetryLayer::without_marker`] none.
+//! * A server that calls others says it with a [`MarkerLayer`]: on its failing answers, where a retry layer below gave up after
+//!   repeats, or at once because the budget was empty or the other side said so. The answer itself may be the handler's own.
+//!
+//! So the lowest tier repeats, which is nearest to the fault, and the leaf is called four times. The price: where the fault
+//! comes and goes, a tier above might have got through. Nothing is said in the request, since a tier above cannot know
+//! beforehand whether it will repeat.
+//!
+//! ```
+//! # use steadfast::retry::MarkerLayer;
+//! use axum::{Router, routing::get};
+//!
+//! let server: Router = Router::new().route("/", get(|| async { "calls others" })).layer(MarkerLayer::new());
+//! ```
+//!
 //! # Defaults
 //!
 //! | setting | default | why |
@@ -78,6 +100,7 @@
 //! | budget | 20 % of successes, 10 to start with, at most 100, one in 2 s besides; a repeat after a timeout costs 2 | see [`Budget`] |
 //! | kept of a request body | 64 KiB a request, 64 MiB a process | [`Caps`](crate::body::Caps) |
 //! | read ahead | nothing | it delays the head |
+//! | marker | `x-should-retry` is heeded | nobody says it who does not mean it |
 //! | least time left after a wait | 10 ms | an attempt that cannot end is only load |
 //!
 //! # Errors
@@ -127,8 +150,10 @@ mod budgets;
 mod clone_request;
 mod course;
 mod future;
+mod gave_up;
 mod http_replay;
 mod layer;
+mod marker;
 mod no_retry;
 mod policy;
 mod read_ahead;
@@ -150,6 +175,7 @@ pub use future::ResponseFuture;
 pub(crate) use http_replay::BodyCopy;
 pub use http_replay::{HttpHandle, HttpReplay};
 pub use layer::RetryLayer;
+pub use marker::{Marker, MarkerFuture, MarkerLayer};
 pub use no_retry::NoRetry;
 pub use policy::{Decision, Finished, Policy};
 pub use read_ahead::ReadAhead;

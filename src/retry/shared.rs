@@ -4,6 +4,7 @@ use crate::{
     body::Caps,
     registry::{Entry, Value, registry},
 };
+use http::HeaderName;
 use std::{fmt, sync::Arc};
 
 /// What all clones of a layer and all services that it makes share, behind one `Arc`.
@@ -25,6 +26,8 @@ pub(super) struct Settings {
     pub(super) listed: Arc<Listed>,
     pub(super) caps: Caps,
     pub(super) random: Arc<Random>,
+    /// The header in which the other side says that it has repeated it already.
+    pub(super) marker: Option<HeaderName>,
 }
 
 /// What the registry lists.

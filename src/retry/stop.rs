@@ -12,7 +12,7 @@ pub enum Stop {
     NotSafe,
     /// All retries were used.
     Exhausted,
-    /// The other side said not to come again.
+    /// The other side said not to come again: gRPC pushback, or the [marker](super::MarkerLayer) of a tier that has repeated.
     Pushback,
     /// The other side said when to come again, and that is too far away.
     HintTooFar,

@@ -12,7 +12,7 @@ use std::{fs, path::Path, time::Duration};
 use steadfast::{
     circuit_breaker::{Circuit, CircuitBreakerLayer},
     idempotency::{IdempotencyKeyLayer, IdempotencyLayer, Scope},
-    retry::{RetryLayer, StandardPolicy},
+    retry::{MarkerLayer, RetryLayer, StandardPolicy},
     stack::ClientStack,
     store::memory::MemoryStore,
     timeout::TimeoutLayer,
@@ -58,6 +58,7 @@ hold! {
     an_attempt_timeout => Subject::of(|| TimeoutLayer::attempt(MINUTE));
     an_attempt_timeout_that_responds => Subject::of(|| TimeoutLayer::attempt(MINUTE).respond());
     a_retry => Subject::of(|| RetryLayer::new(StandardPolicy::new()).with_seed(1)).remembers();
+    a_marker => Subject::of(MarkerLayer::new);
     a_circuit_breaker => Subject::of(|| CircuitBreakerLayer::new(Circuit::new("contract"))).remembers();
     a_circuit_breaker_that_responds => {
         Subject::of(|| CircuitBreakerLayer::new(Circuit::new("contract")).respond()).remembers()

@@ -9,6 +9,7 @@ mod course;
 mod deadlines;
 mod delays;
 mod hints;
+mod marker;
 mod nesting;
 mod places;
 mod readiness;
