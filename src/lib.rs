@@ -15,6 +15,7 @@ pub mod dedupe;
 mod encoding;
 pub mod error;
 mod foreign;
+pub mod guide;
 #[cfg(feature = "idempotency")]
 pub mod idempotency;
 pub mod place;
