@@ -8,6 +8,9 @@
 //!
 //! The features `hyper`, `tonic`, `tower` and `reqwest` also make the errors of these crates known: see
 //! [`classify`](crate::classify).
+//!
+//! A call of `reqwest`'s `RequestBuilder` through a stack, kept in axum's `State`: [`guide::recipes`](crate::guide::recipes). What the
+//! compiler says where a place and a layer do not fit: [`guide::troubleshooting`](crate::guide::troubleshooting).
 
 #[cfg(feature = "axum")]
 pub mod axum;

@@ -55,6 +55,8 @@
 //!
 //! Clones, and what one stack makes of several clients, share the budget and the circuits. `poll_ready` is the client's own. A
 //! drop of the response future drops the attempt under way and every timer, and gives back what it held.
+//!
+#![doc = include_str!("../../docs/ordering.md")]
 
 mod client;
 mod client_stack;

@@ -42,6 +42,7 @@ const ROOMS: &[(&str, &[&str], &[&str])] = &[
     ("attempt",   &[], &[]),
     ("telemetry", &[], &[]),
     ("registry",  &[], &[]),
+    ("guide",     &[], &[]),
     // the ground floor: knows nothing of the patterns
     ("foreign",   &[], &["error::known"]),
     ("error",     &[], &["foreign", "timeout::Elapsed"]),

@@ -12,6 +12,7 @@ mod hints;
 mod marker;
 mod nesting;
 mod places;
+mod places_grpc;
 mod readiness;
 mod reading;
 mod safety;

@@ -163,12 +163,25 @@ async fn axum_shares_one_budget_over_all_connections() {
 
 type Codec = tonic_prost::ProstCodec<HealthCheckRequest, HealthCheckRequest>;
 
-fn ask(service: &str) -> HealthCheckRequest {
+pub fn ask(service: &str) -> HealthCheckRequest {
     HealthCheckRequest { service: service.into() }
 }
 
+/// A connection to [`grpc_at`].
+pub async fn grpc<L, B>(layer: L) -> Channel
+where
+    L: Layer<Routes> + Clone + Send + 'static,
+    L::Service: Service<Request<tonic::body::Body>, Response = Response<B>, Error: Into<BoxError> + Send, Future: Send>
+        + Clone
+        + Send
+        + 'static,
+    B: http_body::Body<Data = Bytes, Error: Into<BoxError>> + Send + 'static,
+{
+    Endpoint::from_shared(format!("http://{}", grpc_at(layer).await)).unwrap().connect_lazy()
+}
+
 /// The health service, an echo (`/echo.Echo/Chat`), and one that ends in trailers UNAVAILABLE (`/echo.Echo/Broken`).
-async fn grpc<L, B>(layer: L) -> Channel
+pub async fn grpc_at<L, B>(layer: L) -> SocketAddr
 where
     L: Layer<Routes> + Clone + Send + 'static,
     L::Service: Service<Request<tonic::body::Body>, Response = Response<B>, Error: Into<BoxError> + Send, Future: Send>
@@ -212,7 +225,7 @@ where
         let _reporter = reporter; // the states are gone with it
         Server::builder().layer(layer).add_routes(routes).serve_with_incoming(TcpIncoming::from(listener)).await
     });
-    Endpoint::from_shared(format!("http://{address}")).unwrap().connect_lazy()
+    address
 }
 
 /// The first calls answer UNAVAILABLE, as many as `faults` says.
@@ -246,13 +259,13 @@ fn faulty(faults: &Arc<AtomicUsize>) -> impl Layer<Routes, Service = Faulty<Rout
     tower::layer::layer_fn(move |inner| Faulty { inner, faults: faults.clone() })
 }
 
-fn named() -> RetryLayer {
+pub fn named() -> RetryLayer {
     let paths = ["/grpc.health.v1.Health/Check", "/echo.Echo/Broken"];
     RetryLayer::with(StandardPolicy::new(), Http::new().with_repeatable_grpc(paths), HttpReplay)
 }
 
 /// Three pings, each answered before the next is sent.
-async fn ping_pong<T>(mut client: tonic::client::Grpc<T>) -> Vec<String>
+pub async fn ping_pong<T>(mut client: tonic::client::Grpc<T>) -> Vec<String>
 where
     T: tonic::client::GrpcService<tonic::body::Body>,
     T::Error: std::fmt::Debug,
@@ -274,7 +287,7 @@ where
 }
 
 /// A call that ends in trailers UNAVAILABLE every time.
-async fn broken<T>(mut client: tonic::client::Grpc<T>) -> tonic::Status
+pub async fn broken<T>(mut client: tonic::client::Grpc<T>) -> tonic::Status
 where
     T: tonic::client::GrpcService<tonic::body::Body>,
     T::Error: std::fmt::Debug,

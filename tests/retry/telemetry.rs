@@ -13,6 +13,7 @@ use steadfast::{
     body::Caps,
     classify::Http,
     retry::{Allowance, Budget, Replay, RetryLayer, StandardPolicy},
+    timeout::TimeoutLayer,
 };
 use tower::{Layer, Service, ServiceExt};
 use tracing_subscriber::layer::SubscriberExt;
@@ -88,6 +89,8 @@ fn what_is_given_up_is_counted_by_its_reason() {
         layer().layer(Script::always(404)).oneshot(get()).await.unwrap();
         let empty = Budget::new(Allowance::new().with_start(0).without_trickle());
         layer().with_budget(empty).layer(Script::always(503)).oneshot(get()).await.unwrap();
+        let total = TimeoutLayer::total(Duration::from_millis(500));
+        total.layer(layer().layer(Script::always(503))).oneshot(get()).await.unwrap();
         let never = RetryLayer::with(StandardPolicy::new(), Http::new(), NeverAgain).with_name("payments");
         never.layer(Script::always(503)).oneshot(get()).await.unwrap();
     });
@@ -96,6 +99,7 @@ fn what_is_given_up_is_counted_by_its_reason() {
         given_up,
         [
             "steadfast_retry_given_up_total name=payments reason=budget: 1",
+            "steadfast_retry_given_up_total name=payments reason=deadline: 1",
             "steadfast_retry_given_up_total name=payments reason=exhausted: 1",
             "steadfast_retry_given_up_total name=payments reason=not_replayable: 1",
             "steadfast_retry_given_up_total name=payments reason=not_safe: 1",

@@ -1,0 +1,11 @@
+//! Pages to read: short recipes, and what to do about an error.
+//!
+//! | page | when |
+//! | --- | --- |
+//! | [`recipes`] | a reqwest call through the stack, the client in axum's state, one shutdown for all |
+//! | [`troubleshooting`] | it does not compile, or it does not do what was meant |
+//! | [the order of the layers](crate::stack#the-order-of-the-layers) | a stack that is put together by hand |
+//! | [the outcomes](crate::classify#http-status) | what every status, gRPC code and error means |
+
+pub mod recipes;
+pub mod troubleshooting;

@@ -1,0 +1,3 @@
+//! What comes up in every service.
+//!
+#![doc = include_str!("../../docs/recipes.md")]
