@@ -130,6 +130,7 @@ where
                             // While the request still streams, the other side may be waiting for us: then the head decides.
                             let read = T::READS
                                 && head.outcome() == Outcome::Success
+                                && this.course.repeatable().may_repeat()
                                 && this.handle.as_ref().is_some_and(|handle| strategies.replay.is_complete(handle));
                             if read {
                                 this.state.set(State::Settling { held: Some(held), head });
