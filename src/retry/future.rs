@@ -56,13 +56,27 @@ pin_project! {
 }
 
 pin_project! {
-    // The permit lies in the states that wait, so that a drop there gives it back.
+    // Two levels, so that the first attempt is told apart by one comparison, in `poll` and in the drop.
     #[project = StateProj]
     enum State<F, Req, H> {
         Calling { #[pin] call: F },
+        After { #[pin] after: After<Req, H> },
+    }
+}
+
+pin_project! {
+    // The permit lies in the states that wait, so that a drop there gives it back.
+    #[project = AfterProj]
+    enum After<Req, H> {
         Settling { held: Option<H>, head: Verdict },
         Sleeping { #[pin] sleep: Sleep, next: Option<Next<Req>> },
         Readying { next: Option<Next<Req>> },
+    }
+}
+
+impl<F, Req, H> From<After<Req, H>> for State<F, Req, H> {
+    fn from(after: After<Req, H>) -> Self {
+        Self::After { after }
     }
 }
 
@@ -126,44 +140,46 @@ where
                                 && head.outcome() == Outcome::Success
                                 && this.handle.as_ref().is_some_and(|handle| strategies.replay.is_complete(handle));
                             if read {
-                                this.state.set(State::Settling { held: Some(held), head });
+                                this.state.set(After::Settling { held: Some(held), head }.into());
                                 continue;
                             }
                             (Ok(held), head)
                         }
                     }
                 }
-                StateProj::Settling { held, head } => {
-                    let Some(reading) = held.as_mut() else { return Poll::Pending };
-                    let seen = ready!(this.settle.poll_settle(reading, cx));
-                    let verdict = seen.unwrap_or(*head);
-                    let Some(held) = held.take() else { return Poll::Pending };
-                    (Ok(held), verdict)
-                }
-                StateProj::Sleeping { sleep, next } => {
-                    ready!(sleep.poll(cx));
-                    let next = next.take();
-                    this.state.set(State::Readying { next });
-                    continue;
-                }
-                StateProj::Readying { next } => {
-                    let Some(inner) = this.inner.as_mut() else { return Poll::Pending };
-                    if let Err(error) = ready!(inner.poll_ready(cx)) {
-                        // the answer before is gone: its connection was given back before the wait
-                        let verdict = strategies.classify.error(&error);
-                        break (Err(error), verdict, Stop::Final);
+                StateProj::After { after } => match after.project() {
+                    AfterProj::Settling { held, head } => {
+                        let Some(reading) = held.as_mut() else { return Poll::Pending };
+                        let seen = ready!(this.settle.poll_settle(reading, cx));
+                        let verdict = seen.unwrap_or(*head);
+                        let Some(held) = held.take() else { return Poll::Pending };
+                        (Ok(held), verdict)
                     }
-                    let Some(Next { mut request, permit }) = next.take() else { return Poll::Pending };
-                    if let Some(permit) = permit {
-                        permit.spend();
+                    AfterProj::Sleeping { sleep, next } => {
+                        ready!(sleep.poll(cx));
+                        let next = next.take();
+                        this.state.set(After::Readying { next }.into());
+                        continue;
                     }
-                    let attempt = this.course.attempt;
-                    strategies.replay.mark(&mut request, attempt);
-                    Attempt::tell(attempt.number());
-                    let call = attempt.run(|| inner.call(request));
-                    this.state.set(State::Calling { call });
-                    continue;
-                }
+                    AfterProj::Readying { next } => {
+                        let Some(inner) = this.inner.as_mut() else { return Poll::Pending };
+                        if let Err(error) = ready!(inner.poll_ready(cx)) {
+                            // the answer before is gone: its connection was given back before the wait
+                            let verdict = strategies.classify.error(&error);
+                            break (Err(error), verdict, Stop::Final);
+                        }
+                        let Some(Next { mut request, permit }) = next.take() else { return Poll::Pending };
+                        if let Some(permit) = permit {
+                            permit.spend();
+                        }
+                        let attempt = this.course.attempt;
+                        strategies.replay.mark(&mut request, attempt);
+                        Attempt::tell(attempt.number());
+                        let call = attempt.run(|| inner.call(request));
+                        this.state.set(State::Calling { call });
+                        continue;
+                    }
+                },
             };
             let budget = this.keyed.as_ref().or(this.shared.settings.listed.budgets.one());
             if verdict.outcome() == Outcome::Success {
@@ -181,7 +197,7 @@ where
                     drop(result); // its connection is free before the wait
                     tell::again(name, verdict, delay, this.course.made());
                     this.course.go_on(verdict, delay);
-                    this.state.set(State::Sleeping { sleep: sleep(delay), next: Some(next) });
+                    this.state.set(After::Sleeping { sleep: sleep(delay), next: Some(next) }.into());
                 }
             }
         };
@@ -236,9 +252,9 @@ where
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let state = match &self.state {
             State::Calling { .. } => "calling",
-            State::Settling { .. } => "settling",
-            State::Sleeping { .. } => "sleeping",
-            State::Readying { .. } => "readying",
+            State::After { after: After::Settling { .. } } => "settling",
+            State::After { after: After::Sleeping { .. } } => "sleeping",
+            State::After { after: After::Readying { .. } } => "readying",
         };
         f.debug_struct("retry::ResponseFuture")
             .field("state", &state)

@@ -70,10 +70,10 @@ where
             Some(handle) => {
                 let clone = self.inner.clone();
                 let mut inner = mem::replace(&mut self.inner, clone);
-                let call = attempt.run(|| inner.call(request));
+                let call = Attempt::run_numbered(attempt.number(), || inner.call(request));
                 (call, Some(Again { inner, handle }))
             }
-            None => (attempt.run(|| self.inner.call(request)), None),
+            None => (Attempt::run_numbered(attempt.number(), || self.inner.call(request)), None),
         };
         ResponseFuture::new(call, again, shared, keyed, self.settle.clone(), Course::new(attempt, repeatable, only))
     }
