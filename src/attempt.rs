@@ -27,7 +27,7 @@ pub struct Attempt {
 
 // Two cells, since a scope mostly changes the number alone.
 thread_local! {
-    /// 0: nothing was said, and there is no deadline; else one more than the number.
+    /// 0: nothing was said, and there is no deadline; else twice the number and one.
     static NUMBER: Cell<u64> = const { Cell::new(0) };
     static DEADLINE: Cell<Option<Instant>> = const { Cell::new(None) };
 }
@@ -70,8 +70,13 @@ impl Attempt {
     /// What the layers above said. `None`: nothing, or across a spawn.
     #[inline]
     pub fn current() -> Option<Self> {
-        let number = number_in(NUMBER.get())?;
-        Some(Self { number, deadline: DEADLINE.get() })
+        (NUMBER.get() != 0).then(Self::current_or_default)
+    }
+
+    /// The same where nothing was said: number 0, no deadline.
+    #[inline]
+    pub(crate) fn current_or_default() -> Self {
+        Self { number: number_in(NUMBER.get()), deadline: DEADLINE.get() }
     }
 
     /// Runs `work` with `self` as the current attempt, and gives back besides how many attempts the layers below have told
@@ -79,7 +84,7 @@ impl Attempt {
     pub fn scope<T>(self, work: impl FnOnce() -> T) -> (T, u32) {
         let _restore = self.enter();
         let out = work();
-        (out, number_in(NUMBER.get()).unwrap_or(self.number))
+        (out, number_in(NUMBER.get()))
     }
 
     /// The same, for those who do not ask what was told.
@@ -90,10 +95,11 @@ impl Attempt {
         work()
     }
 
-    /// Runs `work` as attempt `number`, with the deadline that is current.
+    /// Tells that attempt `number` begins, and runs `work` as it, with the deadline that is current.
     #[cfg(feature = "retry")]
     #[inline]
-    pub(crate) fn run_numbered<T>(number: u32, work: impl FnOnce() -> T) -> T {
+    pub(crate) fn begin<T>(number: u32, work: impl FnOnce() -> T) -> T {
+        Self::tell(number);
         let _restore = Restore::number(number);
         work()
     }
@@ -101,10 +107,9 @@ impl Attempt {
     #[inline]
     fn enter(self) -> Restore {
         let mut restore = Restore::number(self.number);
-        let deadline = DEADLINE.get();
-        if deadline != self.deadline {
-            DEADLINE.set(self.deadline);
-            restore.deadline = Some(deadline);
+        // mostly there is neither, and that is seen without comparing them
+        if self.deadline.is_some() || DEADLINE.get().is_some() {
+            restore.deadline = replaced(self.deadline);
         }
         restore
     }
@@ -120,11 +125,23 @@ impl Attempt {
 }
 
 const fn said(number: u32) -> u64 {
-    number as u64 + 1
+    (number as u64) << 1 | 1
 }
 
-fn number_in(said: u64) -> Option<u32> {
-    u32::try_from(said.checked_sub(1)?).ok()
+/// 0 where nothing was said.
+#[expect(clippy::cast_possible_truncation, reason = "only what `said` made of a u32 is stored")]
+const fn number_in(said: u64) -> u32 {
+    (said >> 1) as u32
+}
+
+/// Makes `deadline` current, and gives back the one before if it was another.
+fn replaced(deadline: Option<Instant>) -> Option<Option<Instant>> {
+    let before = DEADLINE.get();
+    if before == deadline {
+        return None;
+    }
+    DEADLINE.set(deadline);
+    Some(before)
 }
 
 /// Makes current again what was so before; the deadline only where another one was set.

@@ -15,6 +15,8 @@ pub(super) struct Course {
     /// Why there is only one attempt, if so.
     only: Option<Stop>,
     repeated_once: bool,
+    /// The outcome went to the caller.
+    pub(super) finished: bool,
     /// Nothing before the first attempt that was no success.
     later: Option<Later>,
 }
@@ -30,7 +32,7 @@ const SHORTEST_ATTEMPT: Duration = Duration::from_millis(10);
 
 impl Course {
     pub(super) const fn new(attempt: Attempt, repeatable: Repeatable, only: Option<Stop>) -> Self {
-        Self { attempt, repeatable, only, repeated_once: false, later: None }
+        Self { attempt, repeatable, only, repeated_once: false, finished: false, later: None }
     }
 
     pub(super) const fn repeatable(&self) -> Repeatable {

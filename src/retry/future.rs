@@ -1,5 +1,9 @@
 use super::{
-    Attempts, Budget, Permit, Policy, Replay, Settle, Stop, budget::TIMEOUT_COST, course::Course, shared::Shared, tell,
+    Attempts, Budget, Permit, Policy, Replay, Settle, Stop,
+    budget::TIMEOUT_COST,
+    course::Course,
+    shared::{Listed, Shared},
+    tell,
 };
 use crate::{
     attempt::Attempt,
@@ -38,7 +42,6 @@ pin_project! {
         keyed: Option<Budget>,
         settle: T,
         course: Course,
-        finished: bool,
     }
 
     impl<S, Req, P, C, R, T> PinnedDrop for ResponseFuture<S, Req, P, C, R, T>
@@ -48,7 +51,7 @@ pin_project! {
         T: Settle<S::Response>,
     {
         fn drop(this: Pin<&mut Self>) {
-            if !this.finished {
+            if !this.course.finished {
                 tell::cancelled(&this.shared.settings.listed.name);
             }
         }
@@ -106,7 +109,7 @@ where
         course: Course,
     ) -> Self {
         let (inner, handle) = again.map(|again| (again.inner, again.handle)).unzip();
-        Self { state: State::Calling { call }, inner, handle, shared, keyed, settle, course, finished: false }
+        Self { state: State::Calling { call }, inner, handle, shared, keyed, settle, course }
     }
 }
 
@@ -123,7 +126,6 @@ where
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
         let mut this = self.project();
         let strategies = &*this.shared.strategies;
-        let name = &this.shared.settings.listed.name;
         let (mut result, verdict, stop) = loop {
             let (result, verdict) = match this.state.as_mut().project() {
                 StateProj::Calling { call } => {
@@ -143,11 +145,14 @@ where
                                 this.state.set(After::Settling { held: Some(held), head }.into());
                                 continue;
                             }
+                            if head.outcome() == Outcome::Success {
+                                break (Ok(held), head, Stop::Succeeded);
+                            }
                             (Ok(held), head)
                         }
                     }
                 }
-                StateProj::After { after } => match after.project() {
+                StateProj::After { mut after } => match after.as_mut().project() {
                     AfterProj::Settling { held, head } => {
                         let Some(reading) = held.as_mut() else { return Poll::Pending };
                         let seen = ready!(this.settle.poll_settle(reading, cx));
@@ -158,7 +163,7 @@ where
                     AfterProj::Sleeping { sleep, next } => {
                         ready!(sleep.poll(cx));
                         let next = next.take();
-                        this.state.set(After::Readying { next }.into());
+                        after.set(After::Readying { next });
                         continue;
                     }
                     AfterProj::Readying { next } => {
@@ -181,15 +186,11 @@ where
                     }
                 },
             };
-            let budget = this.keyed.as_ref().or(this.shared.settings.listed.budgets.one());
             if verdict.outcome() == Outcome::Success {
-                if let Some(budget) = budget
-                    && !this.course.is_nested()
-                {
-                    budget.deposit();
-                }
                 break (result, verdict, Stop::Succeeded);
             }
+            let Listed { name, budgets } = &*this.shared.settings.listed;
+            let budget = this.keyed.as_ref().or(budgets.one());
             // All of it while the answer is still ours to give back.
             match next::<Req, _, _, _>(this.course, this.shared, budget, this.handle, verdict, T::READS) {
                 Err(stop) => break (result, verdict, stop),
@@ -203,7 +204,11 @@ where
         };
         // what was kept is freed now, and not when the caller drops the future
         *this.handle = None;
-        *this.finished = true;
+        this.course.finished = true;
+        let Listed { name, budgets } = &*this.shared.settings.listed;
+        if stop == Stop::Succeeded && !this.course.is_nested() {
+            budgets.deposit(this.keyed.as_ref());
+        }
         let attempts = Attempts::new(this.course.made(), stop);
         if let Ok(held) = &mut result
             && attempts.is_worth_telling()
