@@ -108,7 +108,10 @@ where
         settle: T,
         course: Course,
     ) -> Self {
-        let (inner, handle) = again.map(|again| (again.inner, again.handle)).unzip();
+        let (inner, handle) = match again {
+            Some(Again { inner, handle }) => (Some(inner), Some(handle)),
+            None => (None, None),
+        };
         Self { state: State::Calling { call }, inner, handle, shared, keyed, settle, course }
     }
 }

@@ -43,9 +43,9 @@ where
     }
 
     fn call(&mut self, request: Req) -> Self::Future {
-        let outer = Attempt::current_or_default();
         let repeatable = self.shared.strategies.classify.repeatable(&request);
         let keyed = self.keyed::<Req>(&request);
+        let outer = Attempt::current_or_default();
         if let Some(only) = self.only(outer, &request) {
             // Below a retry layer its number stays: that is how the next one down knows. And a layer that is switched off
             // switches none off below it.
