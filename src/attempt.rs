@@ -109,7 +109,7 @@ impl Attempt {
         let mut restore = Restore::number(self.number);
         // mostly there is neither, and that is seen without comparing them
         if self.deadline.is_some() || DEADLINE.get().is_some() {
-            restore.deadline = replaced(self.deadline);
+            restore.deadline = Before::replaced_by(self.deadline);
         }
         restore
     }
@@ -134,20 +134,25 @@ const fn number_in(said: u64) -> u32 {
     (said >> 1) as u32
 }
 
-/// Makes `deadline` current, and gives back the one before if it was another.
-fn replaced(deadline: Option<Instant>) -> Option<Option<Instant>> {
-    let before = DEADLINE.get();
-    if before == deadline {
-        return None;
+/// What was the deadline before.
+struct Before(Option<Instant>);
+
+impl Before {
+    /// Makes `deadline` current, if another one is.
+    fn replaced_by(deadline: Option<Instant>) -> Option<Self> {
+        let before = DEADLINE.get();
+        if before == deadline {
+            return None;
+        }
+        DEADLINE.set(deadline);
+        Some(Self(before))
     }
-    DEADLINE.set(deadline);
-    Some(before)
 }
 
 /// Makes current again what was so before; the deadline only where another one was set.
 struct Restore {
     number: u64,
-    deadline: Option<Option<Instant>>,
+    deadline: Option<Before>,
 }
 
 impl Restore {
@@ -161,7 +166,7 @@ impl Drop for Restore {
     #[inline]
     fn drop(&mut self) {
         NUMBER.set(self.number);
-        if let Some(deadline) = self.deadline {
+        if let Some(Before(deadline)) = self.deadline {
             DEADLINE.set(deadline);
         }
     }
