@@ -25,7 +25,12 @@ pub struct Attempt {
     deadline: Option<Instant>,
 }
 
-thread_local! { static CURRENT: Cell<Option<Attempt>> = const { Cell::new(None) }; }
+// Two cells, since a scope mostly changes the number alone.
+thread_local! {
+    /// 0: nothing was said, and there is no deadline; else twice the number and one.
+    static NUMBER: Cell<u64> = const { Cell::new(0) };
+    static DEADLINE: Cell<Option<Instant>> = const { Cell::new(None) };
+}
 
 impl Attempt {
     /// Attempt `number`, without a deadline.
@@ -65,7 +70,13 @@ impl Attempt {
     /// What the layers above said. `None`: nothing, or across a spawn.
     #[inline]
     pub fn current() -> Option<Self> {
-        CURRENT.get()
+        (NUMBER.get() != 0).then(Self::current_or_default)
+    }
+
+    /// The same where nothing was said: number 0, no deadline.
+    #[inline]
+    pub(crate) fn current_or_default() -> Self {
+        Self { number: number_in(NUMBER.get()), deadline: DEADLINE.get() }
     }
 
     /// Runs `work` with `self` as the current attempt, and gives back besides how many attempts the layers below have told
@@ -73,7 +84,7 @@ impl Attempt {
     pub fn scope<T>(self, work: impl FnOnce() -> T) -> (T, u32) {
         let _restore = self.enter();
         let out = work();
-        (out, CURRENT.get().map_or(self.number, Self::number))
+        (out, number_in(NUMBER.get()))
     }
 
     /// The same, for those who do not ask what was told.
@@ -84,27 +95,80 @@ impl Attempt {
         work()
     }
 
+    /// Tells that attempt `number` begins, and runs `work` as it, with the deadline that is current.
+    #[cfg(feature = "retry")]
+    #[inline]
+    pub(crate) fn begin<T>(number: u32, work: impl FnOnce() -> T) -> T {
+        Self::tell(number);
+        let _restore = Restore::number(number);
+        work()
+    }
+
     #[inline]
     fn enter(self) -> Restore {
-        Restore(CURRENT.replace(Some(self)))
+        let mut restore = Restore::number(self.number);
+        // mostly there is neither, and that is seen without comparing them
+        if self.deadline.is_some() || DEADLINE.get().is_some() {
+            restore.deadline = Before::replaced_by(self.deadline);
+        }
+        restore
     }
 
     /// Tells the scope around this call that attempt `number` begins: so a deadline that strikes can say how many there were.
     #[inline]
     pub fn tell(number: u32) {
-        if let Some(outer) = CURRENT.get().filter(|outer| outer.number < number) {
-            CURRENT.set(Some(outer.with_number(number)));
+        let said = said(number);
+        if (1..said).contains(&NUMBER.get()) {
+            NUMBER.set(said);
         }
     }
 }
 
-/// Makes current again what was so before.
-struct Restore(Option<Attempt>);
+const fn said(number: u32) -> u64 {
+    (number as u64) << 1 | 1
+}
+
+/// 0 where nothing was said.
+#[expect(clippy::cast_possible_truncation, reason = "only what `said` made of a u32 is stored")]
+const fn number_in(said: u64) -> u32 {
+    (said >> 1) as u32
+}
+
+/// What was the deadline before.
+struct Before(Option<Instant>);
+
+impl Before {
+    /// Makes `deadline` current, if another one is.
+    fn replaced_by(deadline: Option<Instant>) -> Option<Self> {
+        let before = DEADLINE.get();
+        if before == deadline {
+            return None;
+        }
+        DEADLINE.set(deadline);
+        Some(Self(before))
+    }
+}
+
+/// Makes current again what was so before; the deadline only where another one was set.
+struct Restore {
+    number: u64,
+    deadline: Option<Before>,
+}
+
+impl Restore {
+    #[inline]
+    fn number(number: u32) -> Self {
+        Self { number: NUMBER.replace(said(number)), deadline: None }
+    }
+}
 
 impl Drop for Restore {
     #[inline]
     fn drop(&mut self) {
-        CURRENT.set(self.0);
+        NUMBER.set(self.number);
+        if let Some(Before(deadline)) = self.deadline {
+            DEADLINE.set(deadline);
+        }
     }
 }
 

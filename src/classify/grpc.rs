@@ -1,7 +1,10 @@
 use super::{Failure, Outcome, Verdict};
 use crate::backoff::Hint;
-use http::{HeaderMap, header};
+use http::{HeaderMap, HeaderName, header};
 use std::time::Duration;
+
+// A name that is made once is not parsed again for every answer.
+pub(super) static GRPC_STATUS: HeaderName = HeaderName::from_static("grpc-status");
 
 /// What a gRPC status code means: see the table in the [module docs](crate::classify). A number that is no code counts as
 /// UNKNOWN.
@@ -24,7 +27,7 @@ pub(crate) fn is_grpc(headers: &HeaderMap) -> bool {
 
 /// What `grpc-status` says, with its pushback; `None` where there is none.
 pub(crate) fn grpc_status(headers: &HeaderMap) -> Option<Verdict> {
-    let code = headers.get("grpc-status")?.to_str().ok().and_then(|text| text.parse().ok()).unwrap_or(2);
+    let code = headers.get(&GRPC_STATUS)?.to_str().ok().and_then(|text| text.parse().ok()).unwrap_or(2);
     let verdict = of_grpc_code(code);
     Some(match verdict.outcome() {
         Outcome::Failure(_) => verdict.with_hint(pushback(headers)),

@@ -1,12 +1,13 @@
 use super::{
-    Classify, Failure, Outcome, Recorder, Repeatable, Verdict, grpc_status, hint, is_grpc, of_error, of_status,
+    Classify, Failure, Outcome, Recorder, Repeatable, Verdict, grpc::GRPC_STATUS, grpc_status, hint, is_grpc, of_error,
+    of_status,
 };
 use crate::{
     body::Watch,
     error::Refused,
     time::{Clock, SystemClock},
 };
-use http::{Extensions, HeaderMap, Method, Request, Response, StatusCode, header};
+use http::{Extensions, HeaderMap, HeaderName, Method, Request, Response, StatusCode, header};
 use http_body::Body;
 use std::sync::Arc;
 
@@ -20,7 +21,7 @@ pub struct Http {
 }
 
 /// The header by which a server knows that a request is the same one again.
-const IDEMPOTENCY_KEY: &str = "idempotency-key";
+static IDEMPOTENCY_KEY: HeaderName = HeaderName::from_static("idempotency-key");
 
 impl Http {
     /// No gRPC method is repeatable, and dates are read against the system clock where an answer has no `Date`.
@@ -43,7 +44,7 @@ impl Http {
     }
 
     pub(crate) fn judge_request(&self, method: &Method, path: &str, headers: &HeaderMap) -> Repeatable {
-        if headers.contains_key(IDEMPOTENCY_KEY) {
+        if headers.contains_key(&IDEMPOTENCY_KEY) {
             Repeatable::Keyed
         } else if headers.contains_key(header::UPGRADE) {
             Repeatable::No
@@ -91,7 +92,7 @@ impl Http {
 
 /// A gRPC answer whose status is still to come.
 pub(crate) fn awaits_trailers(headers: &HeaderMap) -> bool {
-    is_grpc(headers) && !headers.contains_key("grpc-status")
+    is_grpc(headers) && !headers.contains_key(&GRPC_STATUS)
 }
 
 /// Without the userinfo that an authority may carry.

@@ -8,6 +8,9 @@ use std::{
 #[derive(Debug)]
 pub(super) struct Account {
     allowance: Allowance,
+    /// What a success pays, and up to which balance.
+    share: i64,
+    most: i64,
     balance: AtomicI64,
     /// Nanoseconds since the account was made, up to which the trickle is paid.
     paid_until: AtomicU64,
@@ -18,14 +21,18 @@ const RETRY: i64 = 1_000_000;
 
 impl Account {
     pub(super) fn new(allowance: Allowance) -> Self {
-        Self { allowance, balance: AtomicI64::new(whole(allowance.start)), paid_until: AtomicU64::new(0) }
+        Self {
+            allowance,
+            share: allowance.share(),
+            most: whole(allowance.most.max(allowance.start)),
+            balance: AtomicI64::new(whole(allowance.start)),
+            paid_until: AtomicU64::new(0),
+        }
     }
 
     /// A success pays its share in. At the limit nothing is written: healthy callers do not contend.
     pub(super) fn deposit(&self) {
-        let most = whole(self.allowance.most.max(self.allowance.start));
-        let share = self.allowance.share();
-        let paid = |balance: i64| (balance < most).then(|| (balance + share).min(most));
+        let paid = |balance: i64| (balance < self.most).then(|| (balance + self.share).min(self.most));
         _ = self.balance.fetch_update(Ordering::Relaxed, Ordering::Relaxed, paid);
     }
 

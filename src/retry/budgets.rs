@@ -59,6 +59,16 @@ impl Budgets {
         }
     }
 
+    /// A success pays in: to the call's own budget, or to the one for all.
+    #[inline]
+    pub(super) fn deposit(&self, keyed: Option<&Budget>) {
+        match &self.kind {
+            Kind::None => {}
+            Kind::One(budget) => budget.deposit(),
+            Kind::Keyed(_) => keyed.into_iter().for_each(Budget::deposit),
+        }
+    }
+
     pub(super) const fn is_keyed(&self) -> bool {
         matches!(self.kind, Kind::Keyed(_))
     }

@@ -15,8 +15,16 @@ pub(super) struct Course {
     /// Why there is only one attempt, if so.
     only: Option<Stop>,
     repeated_once: bool,
+    /// The outcome went to the caller.
+    pub(super) finished: bool,
+    /// Nothing before the first attempt that was no success.
+    later: Option<Later>,
+}
+
+#[derive(Debug)]
+struct Later {
     previous_delay: Duration,
-    random: Option<fastrand::Rng>,
+    random: fastrand::Rng,
 }
 
 /// What has to be left of the deadline after a wait for an attempt to be worth it.
@@ -24,8 +32,7 @@ const SHORTEST_ATTEMPT: Duration = Duration::from_millis(10);
 
 impl Course {
     pub(super) const fn new(attempt: Attempt, repeatable: Repeatable, only: Option<Stop>) -> Self {
-        let previous_delay = Duration::ZERO;
-        Self { attempt, repeatable, only, repeated_once: false, previous_delay, random: None }
+        Self { attempt, repeatable, only, repeated_once: false, finished: false, later: None }
     }
 
     pub(super) const fn repeatable(&self) -> Repeatable {
@@ -53,14 +60,16 @@ impl Course {
         random: &Random,
         verdict: Verdict,
     ) -> Result<Duration, Stop> {
+        let attempt = self.made();
+        let first = || Later { previous_delay: Duration::ZERO, random: random.stream() };
+        let Later { previous_delay, random } = self.later.get_or_insert_with(first);
         let finished = Finished {
             verdict,
-            attempt: self.made(),
+            attempt,
             repeatable: self.repeatable,
             repeated_once: self.repeated_once,
-            previous_delay: self.previous_delay,
+            previous_delay: *previous_delay,
         };
-        let random = self.random.get_or_insert_with(|| random.stream());
         let delay = match policy.decide(&finished, random) {
             Decision::Again(delay) => delay,
             Decision::Stop(stop) => return Err(stop),
@@ -81,7 +90,9 @@ impl Course {
     pub(super) fn go_on(&mut self, verdict: Verdict, delay: Duration) {
         let never_sent = verdict.outcome() == Outcome::Failure(Failure::NotSent);
         self.repeated_once |= verdict.is_only_once() || (never_sent && !self.repeatable.may_repeat());
-        self.previous_delay = delay;
+        if let Some(later) = &mut self.later {
+            later.previous_delay = delay;
+        }
         self.attempt = self.attempt.with_number(self.attempt.number().saturating_add(1));
     }
 }

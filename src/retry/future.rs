@@ -1,6 +1,10 @@
 use super::{
-    Attempts, Budget, Permit, Policy, Replay, Settle, Stop, budget::TIMEOUT_COST, course::Course, gave_up, marker,
-    shared::Shared, tell,
+    Attempts, Budget, Permit, Policy, Replay, Settle, Stop,
+    budget::TIMEOUT_COST,
+    course::Course,
+    gave_up, marker,
+    shared::{Listed, Shared},
+    tell,
 };
 use crate::{
     attempt::Attempt,
@@ -39,7 +43,6 @@ pin_project! {
         keyed: Option<Budget>,
         settle: T,
         course: Course,
-        finished: bool,
     }
 
     impl<S, Req, P, C, R, T> PinnedDrop for ResponseFuture<S, Req, P, C, R, T>
@@ -49,7 +52,7 @@ pin_project! {
         T: Settle<S::Response>,
     {
         fn drop(this: Pin<&mut Self>) {
-            if !this.finished {
+            if !this.course.finished {
                 tell::cancelled(&this.shared.settings.listed.name);
             }
         }
@@ -57,13 +60,27 @@ pin_project! {
 }
 
 pin_project! {
-    // The permit lies in the states that wait, so that a drop there gives it back.
+    // Two levels, so that the first attempt is told apart by one comparison, in `poll` and in the drop.
     #[project = StateProj]
     enum State<F, Req, H> {
         Calling { #[pin] call: F },
+        After { #[pin] after: After<Req, H> },
+    }
+}
+
+pin_project! {
+    // The permit lies in the states that wait, so that a drop there gives it back.
+    #[project = AfterProj]
+    enum After<Req, H> {
         Settling { held: Option<H>, head: Verdict },
         Sleeping { #[pin] sleep: Sleep, next: Option<Next<Req>> },
         Readying { next: Option<Next<Req>> },
+    }
+}
+
+impl<F, Req, H> From<After<Req, H>> for State<F, Req, H> {
+    fn from(after: After<Req, H>) -> Self {
+        Self::After { after }
     }
 }
 
@@ -92,8 +109,11 @@ where
         settle: T,
         course: Course,
     ) -> Self {
-        let (inner, handle) = again.map(|again| (again.inner, again.handle)).unzip();
-        Self { state: State::Calling { call }, inner, handle, shared, keyed, settle, course, finished: false }
+        let (inner, handle) = match again {
+            Some(Again { inner, handle }) => (Some(inner), Some(handle)),
+            None => (None, None),
+        };
+        Self { state: State::Calling { call }, inner, handle, shared, keyed, settle, course }
     }
 }
 
@@ -110,7 +130,6 @@ where
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
         let mut this = self.project();
         let strategies = &*this.shared.strategies;
-        let name = &this.shared.settings.listed.name;
         let (mut result, verdict, stop) = loop {
             let (result, verdict) = match this.state.as_mut().project() {
                 StateProj::Calling { call } => {
@@ -133,54 +152,55 @@ where
                                 && this.course.repeatable().may_repeat()
                                 && this.handle.as_ref().is_some_and(|handle| strategies.replay.is_complete(handle));
                             if read {
-                                this.state.set(State::Settling { held: Some(held), head });
+                                this.state.set(After::Settling { held: Some(held), head }.into());
                                 continue;
+                            }
+                            if head.outcome() == Outcome::Success {
+                                break (Ok(held), head, Stop::Succeeded);
                             }
                             (Ok(held), head)
                         }
                     }
                 }
-                StateProj::Settling { held, head } => {
-                    let Some(reading) = held.as_mut() else { return Poll::Pending };
-                    let seen = ready!(this.settle.poll_settle(reading, cx));
-                    let verdict = seen.unwrap_or(*head);
-                    let Some(held) = held.take() else { return Poll::Pending };
-                    (Ok(held), verdict)
-                }
-                StateProj::Sleeping { sleep, next } => {
-                    ready!(sleep.poll(cx));
-                    let next = next.take();
-                    this.state.set(State::Readying { next });
-                    continue;
-                }
-                StateProj::Readying { next } => {
-                    let Some(inner) = this.inner.as_mut() else { return Poll::Pending };
-                    if let Err(error) = ready!(inner.poll_ready(cx)) {
-                        // the answer before is gone: its connection was given back before the wait
-                        let verdict = strategies.classify.error(&error);
-                        break (Err(error), verdict, Stop::Final);
+                StateProj::After { mut after } => match after.as_mut().project() {
+                    AfterProj::Settling { held, head } => {
+                        let Some(reading) = held.as_mut() else { return Poll::Pending };
+                        let seen = ready!(this.settle.poll_settle(reading, cx));
+                        let verdict = seen.unwrap_or(*head);
+                        let Some(held) = held.take() else { return Poll::Pending };
+                        (Ok(held), verdict)
                     }
-                    let Some(Next { mut request, permit }) = next.take() else { return Poll::Pending };
-                    if let Some(permit) = permit {
-                        permit.spend();
+                    AfterProj::Sleeping { sleep, next } => {
+                        ready!(sleep.poll(cx));
+                        let next = next.take();
+                        after.set(After::Readying { next });
+                        continue;
                     }
-                    let attempt = this.course.attempt;
-                    strategies.replay.mark(&mut request, attempt);
-                    Attempt::tell(attempt.number());
-                    let call = attempt.run(|| inner.call(request));
-                    this.state.set(State::Calling { call });
-                    continue;
-                }
+                    AfterProj::Readying { next } => {
+                        let Some(inner) = this.inner.as_mut() else { return Poll::Pending };
+                        if let Err(error) = ready!(inner.poll_ready(cx)) {
+                            // the answer before is gone: its connection was given back before the wait
+                            let verdict = strategies.classify.error(&error);
+                            break (Err(error), verdict, Stop::Final);
+                        }
+                        let Some(Next { mut request, permit }) = next.take() else { return Poll::Pending };
+                        if let Some(permit) = permit {
+                            permit.spend();
+                        }
+                        let attempt = this.course.attempt;
+                        strategies.replay.mark(&mut request, attempt);
+                        Attempt::tell(attempt.number());
+                        let call = attempt.run(|| inner.call(request));
+                        this.state.set(State::Calling { call });
+                        continue;
+                    }
+                },
             };
-            let budget = this.keyed.as_ref().or(this.shared.settings.listed.budgets.one());
             if verdict.outcome() == Outcome::Success {
-                if let Some(budget) = budget
-                    && !this.course.is_nested()
-                {
-                    budget.deposit();
-                }
                 break (result, verdict, Stop::Succeeded);
             }
+            let Listed { name, budgets } = &*this.shared.settings.listed;
+            let budget = this.keyed.as_ref().or(budgets.one());
             // All of it while the answer is still ours to give back.
             match next::<Req, _, _, _>(this.course, this.shared, budget, this.handle, verdict, T::READS) {
                 Err(stop) => {
@@ -193,13 +213,17 @@ where
                     drop(result); // its connection is free before the wait
                     tell::again(name, verdict, delay, this.course.made());
                     this.course.go_on(verdict, delay);
-                    this.state.set(State::Sleeping { sleep: sleep(delay), next: Some(next) });
+                    this.state.set(After::Sleeping { sleep: sleep(delay), next: Some(next) }.into());
                 }
             }
         };
         // what was kept is freed now, and not when the caller drops the future
         *this.handle = None;
-        *this.finished = true;
+        this.course.finished = true;
+        let Listed { name, budgets } = &*this.shared.settings.listed;
+        if stop == Stop::Succeeded && !this.course.is_nested() {
+            budgets.deposit(this.keyed.as_ref());
+        }
         let attempts = Attempts::new(this.course.made(), stop);
         if let Ok(held) = &mut result
             && attempts.is_worth_telling()
@@ -248,9 +272,9 @@ where
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let state = match &self.state {
             State::Calling { .. } => "calling",
-            State::Settling { .. } => "settling",
-            State::Sleeping { .. } => "sleeping",
-            State::Readying { .. } => "readying",
+            State::After { after: After::Settling { .. } } => "settling",
+            State::After { after: After::Sleeping { .. } } => "sleeping",
+            State::After { after: After::Readying { .. } } => "readying",
         };
         f.debug_struct("retry::ResponseFuture")
             .field("state", &state)

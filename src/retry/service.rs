@@ -1,4 +1,6 @@
-use super::{HeadOnly, HttpReplay, Policy, Replay, ResponseFuture, Settle, StandardPolicy, Stop, course::Course};
+use super::{
+    Budget, HeadOnly, HttpReplay, Policy, Replay, ResponseFuture, Settle, StandardPolicy, Stop, course::Course,
+};
 use super::{future::Again, shared::Shared};
 use crate::{
     attempt::Attempt,
@@ -41,41 +43,67 @@ where
     }
 
     fn call(&mut self, request: Req) -> Self::Future {
-        let shared = self.shared.clone();
-        let (strategies, settings) = (&*shared.strategies, &shared.settings);
-        let outer = Attempt::current().unwrap_or_default();
-        let only = if outer.number() > 0 {
+        let repeatable = self.shared.strategies.classify.repeatable(&request);
+        let keyed = self.keyed::<Req>(&request);
+        let outer = Attempt::current_or_default();
+        if let Some(only) = self.only(outer, &request) {
+            // Below a retry layer its number stays: that is how the next one down knows. And a layer that is switched off
+            // switches none off below it.
+            let attempt = if only == Stop::Forbidden { outer.with_number(1) } else { outer };
+            return self.once(request, keyed, Course::new(attempt, repeatable, Some(only)));
+        }
+        let (request, handle) = self.shared.strategies.replay.tee(request, &self.shared.settings.caps);
+        let course = Course::new(outer.with_number(1), repeatable, None);
+        let Some(handle) = handle else { return self.once(request, keyed, course) };
+        // the instance that was made ready is the one that is called, now and for every repeat; a clone is not ready
+        let clone = self.inner.clone();
+        let mut inner = mem::replace(&mut self.inner, clone);
+        let call = Attempt::begin(1, || inner.call(request));
+        let again = Some(Again { inner, handle });
+        ResponseFuture::new(call, again, self.shared.clone(), keyed, self.settle.clone(), course)
+    }
+}
+
+impl<S, P: Policy, C, R, T> Retry<S, P, C, R, T> {
+    /// Why there is only one attempt, if so.
+    #[inline]
+    fn only<Req>(&self, outer: Attempt, request: &Req) -> Option<Stop>
+    where
+        R: Replay<Req>,
+    {
+        if outer.number() > 0 {
             Some(Stop::Nested)
-        } else if strategies.replay.forbids(&request) {
+        } else if self.shared.strategies.replay.forbids(request) {
             Some(Stop::Forbidden)
-        } else if strategies.policy.max_retries() == 0 {
+        } else if self.shared.strategies.policy.max_retries() == 0 {
             Some(Stop::Exhausted)
         } else {
             None
-        };
-        let repeatable = strategies.classify.repeatable(&request);
-        let budgets = &settings.listed.budgets;
-        let keyed = if budgets.is_keyed() { budgets.of(strategies.classify.authority(&request)) } else { None };
-        let (request, handle) =
-            if only.is_some() { (request, None) } else { strategies.replay.tee(request, &settings.caps) };
-        // Below a retry layer its number stays: that is how the next one down knows. And a layer that is switched off
-        // switches none off below it.
-        let attempt = match only {
-            Some(Stop::Nested | Stop::Exhausted) => outer,
-            _ => outer.with_number(1),
-        };
-        Attempt::tell(attempt.number());
-        let (call, again) = match handle {
-            // the instance that was made ready is the one that is called, now and for every repeat; a clone is not ready
-            Some(handle) => {
-                let clone = self.inner.clone();
-                let mut inner = mem::replace(&mut self.inner, clone);
-                let call = attempt.run(|| inner.call(request));
-                (call, Some(Again { inner, handle }))
-            }
-            None => (attempt.run(|| self.inner.call(request)), None),
-        };
-        ResponseFuture::new(call, again, shared, keyed, self.settle.clone(), Course::new(attempt, repeatable, only))
+        }
+    }
+
+    /// The budget of the request's authority, where each has one.
+    #[inline]
+    fn keyed<Req>(&self, request: &Req) -> Option<Budget>
+    where
+        S: Service<Req>,
+        C: Classify<Req, S::Response, S::Error>,
+    {
+        let budgets = &self.shared.settings.listed.budgets;
+        if budgets.is_keyed() { budgets.of(self.shared.strategies.classify.authority(request)) } else { None }
+    }
+
+    /// The call without a repeat: the inner service stays here.
+    // Apart from the other: with it, this would cost every call that can be repeated a few instructions.
+    #[inline(never)]
+    fn once<Req>(&mut self, request: Req, keyed: Option<Budget>, course: Course) -> ResponseFuture<S, Req, P, C, R, T>
+    where
+        S: Service<Req>,
+        R: Replay<Req>,
+        T: Settle<S::Response> + Clone,
+    {
+        let call = Attempt::begin(course.attempt.number(), || self.inner.call(request));
+        ResponseFuture::new(call, None, self.shared.clone(), keyed, self.settle.clone(), course)
     }
 }
 

@@ -30,7 +30,7 @@ where
 
     fn call(&mut self, request: Req) -> Self::Future {
         let seen = M::see(&request);
-        let outer = Attempt::current().unwrap_or_default();
+        let outer = Attempt::current_or_default();
         let own = deadline_after(self.layer.after);
         let (at, limit) = match outer.deadline() {
             Some(deadline) if deadline <= own => (deadline, Limit::Total),

@@ -18,6 +18,27 @@ fn a_scope_ends_with_its_work_also_by_a_panic() {
 }
 
 #[test]
+fn a_scope_has_its_own_deadline_or_none_and_leaves_the_one_around_it() {
+    let rt = tokio::runtime::Builder::new_current_thread().enable_time().build().unwrap();
+    let _entered = rt.enter();
+    let at = Instant::now();
+    let plain = Attempt::new(1);
+    let (early, late) = (plain.with_deadline(at), plain.with_deadline(at + Duration::from_secs(1)));
+    for outer in [plain, early, late] {
+        for inner in [plain, early, late] {
+            outer.scope(|| {
+                inner.scope(|| assert_eq!(Attempt::current(), Some(inner)));
+                assert_eq!(Attempt::current(), Some(outer));
+                let panicked = catch_unwind(|| inner.scope(|| panic!("on purpose")));
+                assert!(panicked.is_err());
+                assert_eq!(Attempt::current(), Some(outer));
+            });
+            assert_eq!(Attempt::current(), None);
+        }
+    }
+}
+
+#[test]
 fn a_scope_hears_of_the_highest_attempt_that_began_in_it() {
     let told = |numbers: &[u32]| Attempt::new(0).scope(|| numbers.iter().for_each(|n| Attempt::tell(*n))).1;
     assert_eq!((told(&[]), told(&[1, 2, 3]), told(&[3, 1])), (0, 3, 3));
