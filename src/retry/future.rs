@@ -159,6 +159,7 @@ where
                     }
                     let attempt = this.course.attempt;
                     strategies.replay.mark(&mut request, attempt);
+                    strategies.replay.prepare(&mut request, attempt);
                     Attempt::tell(attempt.number());
                     let call = attempt.run(|| inner.call(request));
                     this.state.set(State::Calling { call });

@@ -1,8 +1,9 @@
 use super::{
-    Budget, Budgets, CloneRequest, HeadOnly, HttpReplay, Policy, ReadAhead, Retry, StandardPolicy,
+    Budget, Budgets, CloneRequest, HeadOnly, HttpReplay, Policy, Prepared, ReadAhead, Retry, StandardPolicy,
     shared::{Listed, Settings, Shared, Strategies},
 };
 use crate::{
+    attempt::Attempt,
     backoff::Random,
     body::Caps,
     classify::{ByResult, Http},
@@ -52,6 +53,31 @@ impl<P: Policy, C, R> RetryLayer<P, C, R> {
         };
         let strategies = Arc::new(Strategies { policy, classify, replay });
         Self { shared: Arc::new(Shared { strategies, settings }), settle: HeadOnly }
+    }
+}
+
+impl<P: Clone, C: Clone, R: Clone, T> RetryLayer<P, C, R, T> {
+    /// `prepare` is called right before every attempt, the first one included, with a request that has not seen the attempt
+    /// before: a signature, a date or a trace context is new each time, while the `Idempotency-Key` stays.
+    ///
+    /// ```
+    /// use http::{HeaderValue, Request};
+    /// use steadfast::{attempt::Attempt, retry::RetryLayer};
+    ///
+    /// let layer = RetryLayer::default().with_prepare(|request: &mut Request<String>, attempt: Attempt| {
+    ///     request.headers_mut().insert("x-attempt", HeaderValue::from(attempt.number()));
+    /// });
+    /// ```
+    #[must_use]
+    pub fn with_prepare<Req, F>(self, prepare: F) -> RetryLayer<P, C, Prepared<R, F>, T>
+    where
+        F: Fn(&mut Req, Attempt) + Send + Sync + 'static,
+    {
+        let Strategies { policy, classify, replay } = &*self.shared.strategies;
+        let replay = Prepared::new(replay.clone(), prepare);
+        let strategies = Arc::new(Strategies { policy: policy.clone(), classify: classify.clone(), replay });
+        let settings = self.shared.settings.clone();
+        RetryLayer { shared: Arc::new(Shared { strategies, settings }), settle: self.settle }
     }
 }
 

@@ -96,8 +96,9 @@
 //! [`Attempt`](crate::attempt::Attempt) has the number of the attempt for every layer below. A repeated `http::Request` has it
 //! in its extensions too; the first attempt has not, since that would cost allocations that most calls do not need.
 //!
-//! What has to be new in every attempt (a signature, a date, a trace context) is made by a layer below, `map_request` for
-//! one: it sees each attempt as a fresh copy of the request, with the same `Idempotency-Key`.
+//! What has to be new in every attempt (a signature, a date, a trace context) is made by
+//! [`with_prepare`](RetryLayer::with_prepare), or by a layer below, `map_request` for one: both see each attempt as a fresh copy
+//! of the request, with the same `Idempotency-Key`.
 //!
 //! # Unlike `tower::retry`
 //!
@@ -131,6 +132,7 @@ mod http_replay;
 mod layer;
 mod no_retry;
 mod policy;
+mod prepared;
 mod read_ahead;
 mod replay;
 mod service;
@@ -152,6 +154,7 @@ pub use http_replay::{HttpHandle, HttpReplay};
 pub use layer::RetryLayer;
 pub use no_retry::NoRetry;
 pub use policy::{Decision, Finished, Policy};
+pub use prepared::Prepared;
 pub use read_ahead::ReadAhead;
 pub use replay::Replay;
 pub use service::Retry;

@@ -56,7 +56,7 @@ where
         let repeatable = strategies.classify.repeatable(&request);
         let budgets = &settings.listed.budgets;
         let keyed = if budgets.is_keyed() { budgets.of(strategies.classify.authority(&request)) } else { None };
-        let (request, handle) =
+        let (mut request, handle) =
             if only.is_some() { (request, None) } else { strategies.replay.tee(request, &settings.caps) };
         // Below a retry layer its number stays: that is how the next one down knows. And a layer that is switched off
         // switches none off below it.
@@ -65,6 +65,7 @@ where
             _ => outer.with_number(1),
         };
         Attempt::tell(attempt.number());
+        strategies.replay.prepare(&mut request, attempt);
         let (call, again) = match handle {
             // the instance that was made ready is the one that is called, now and for every repeat; a clone is not ready
             Some(handle) => {

@@ -11,6 +11,7 @@ mod delays;
 mod hints;
 mod nesting;
 mod places;
+mod prepare;
 mod readiness;
 mod reading;
 mod safety;
