@@ -20,7 +20,7 @@ pub(super) struct Course {
 }
 
 /// What has to be left of the deadline after a wait for an attempt to be worth it.
-const SHORTEST_ATTEMPT: Duration = Duration::from_millis(10);
+pub(super) const SHORTEST_ATTEMPT: Duration = Duration::from_millis(10);
 
 impl Course {
     pub(super) const fn new(attempt: Attempt, repeatable: Repeatable, only: Option<Stop>) -> Self {

@@ -100,6 +100,8 @@
 //! [`with_prepare`](RetryLayer::with_prepare), or by a layer below, `map_request` for one: both see each attempt as a fresh copy
 //! of the request, with the same `Idempotency-Key`.
 //!
+//! What is slow and not failed is repeated by a [hedge layer](hedge) below, out of the same budget.
+//!
 //! # Unlike `tower::retry`
 //!
 //! It knows hints, deadlines and the last attempt; its jitter differs from call to call; its budget is exact and is funded by
@@ -128,6 +130,7 @@ mod budgets;
 mod clone_request;
 mod course;
 mod future;
+pub mod hedge;
 mod http_replay;
 mod layer;
 mod no_retry;

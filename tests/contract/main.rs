@@ -12,7 +12,7 @@ use std::{fs, path::Path, time::Duration};
 use steadfast::{
     circuit_breaker::{Circuit, CircuitBreakerLayer},
     idempotency::{IdempotencyKeyLayer, IdempotencyLayer, Scope},
-    retry::{RetryLayer, StandardPolicy},
+    retry::{RetryLayer, StandardPolicy, hedge::HedgeLayer},
     store::memory::MemoryStore,
     timeout::TimeoutLayer,
     webhook::{GitHub, Secret, VerifyLayer},
@@ -57,6 +57,8 @@ hold! {
     an_attempt_timeout => Subject::of(|| TimeoutLayer::attempt(MINUTE));
     an_attempt_timeout_that_responds => Subject::of(|| TimeoutLayer::attempt(MINUTE).respond());
     a_retry => Subject::of(|| RetryLayer::new(StandardPolicy::new()).with_seed(1)).remembers();
+    a_hedge => Subject::of(|| HedgeLayer::new(Duration::from_millis(10)));
+    a_hedge_by_latency => Subject::of(|| HedgeLayer::after_p95(Duration::from_millis(10)));
     a_circuit_breaker => Subject::of(|| CircuitBreakerLayer::new(Circuit::new("contract"))).remembers();
     a_circuit_breaker_that_responds => {
         Subject::of(|| CircuitBreakerLayer::new(Circuit::new("contract")).respond()).remembers()

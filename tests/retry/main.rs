@@ -8,6 +8,7 @@ mod budget;
 mod course;
 mod deadlines;
 mod delays;
+mod hedge;
 mod hints;
 mod nesting;
 mod places;

@@ -73,7 +73,8 @@ async fn below_another_layer_every_attempt_of_that_one_is_signed_once() {
 #[tokio::test(start_paused = true)]
 async fn it_keeps_what_the_layer_was_told_and_fits_any_request() {
     let layer = RetryLayer::by_result(StandardPolicy::new().with_faults()).with_name("lines").without_budget();
-    let layer = layer.with_prepare(|line: &mut String, attempt| line.push_str(&format!(" #{}", attempt.number())));
+    let layer =
+        layer.with_prepare(|line: &mut String, attempt| line.extend([" #".to_owned(), attempt.number().to_string()]));
     assert_eq!((layer.name(), layer.budgets().of(None).is_none()), ("lines", true));
     let inner = service_fn(async |line: String| if line.ends_with("#3") { Ok(line) } else { Err(line) });
     assert_eq!(layer.layer(inner).oneshot("get".to_owned()).await.unwrap(), "get #3");
