@@ -129,6 +129,7 @@ mod budget;
 mod budgets;
 mod clone_request;
 mod course;
+mod fund;
 mod future;
 pub mod hedge;
 mod http_replay;
@@ -144,12 +145,15 @@ mod shared;
 mod standard;
 mod stop;
 mod tell;
+#[cfg(feature = "tower")]
+mod turn;
 
 pub use allowance::Allowance;
 pub use attempts::Attempts;
 pub use budget::{Budget, Permit};
 pub use budgets::Budgets;
 pub use clone_request::CloneRequest;
+pub use fund::Fund;
 pub use future::ResponseFuture;
 #[cfg(feature = "reqwest")]
 pub(crate) use http_replay::BodyCopy;
@@ -164,3 +168,5 @@ pub use service::Retry;
 pub use settle::{HeadOnly, Settle};
 pub use standard::StandardPolicy;
 pub use stop::Stop;
+#[cfg(feature = "tower")]
+pub(crate) use turn::Turn;

@@ -75,7 +75,7 @@ const CRATES: &[(&str, &[&str])] = &[
     ("reqwest",    &["src/foreign/reqwest", "src/place/reqwest"]),
     ("rusqlite",   &["src/store/sqlite"]),
     ("tonic",      &["src/foreign/tonic", "src/place/tonic"]),
-    ("tower",      &["src/foreign/tower"]),
+    ("tower",      &["src/foreign/tower", "src/place/tower"]),
     ("tower_http", &["src/foreign/tower_http", "src/place/tower_http"]),
 ];
 

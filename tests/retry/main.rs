@@ -20,3 +20,4 @@ mod script;
 mod server;
 mod statics;
 mod telemetry;
+mod tower_adapters;
