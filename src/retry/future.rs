@@ -219,7 +219,7 @@ fn next<Req, P: Policy, C, R: Replay<Req>>(
         Some(budget) => Some(budget.withdraw(cost).ok_or(Stop::Budget)?),
         None => None,
     };
-    let last = course.made() >= strategies.policy.max_retries();
+    let last = course.made() >= course.max_retries(&strategies.policy);
     let request = strategies.replay.again(kept, last).ok_or(Stop::NotReplayable)?;
     // one that is read has to be asked whether it is complete, on the last attempt too
     if last && !reads {

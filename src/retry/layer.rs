@@ -1,5 +1,5 @@
 use super::{
-    Budget, Budgets, CloneRequest, HeadOnly, HttpReplay, Policy, Prepared, ReadAhead, Retry, StandardPolicy,
+    Budget, Budgets, CloneRequest, HeadOnly, HttpReplay, Limited, Policy, Prepared, ReadAhead, Retry, StandardPolicy,
     shared::{Listed, Settings, Shared, Strategies},
 };
 use crate::{
@@ -73,9 +73,31 @@ impl<P: Clone, C: Clone, R: Clone, T> RetryLayer<P, C, R, T> {
     where
         F: Fn(&mut Req, Attempt) + Send + Sync + 'static,
     {
+        self.map_replay(|replay| Prepared::new(replay, prepare))
+    }
+
+    /// A call has the number of retries that `find` finds in its request, if it finds one: for requests that have no place for
+    /// [`MaxRetries`](super::MaxRetries).
+    ///
+    /// ```
+    /// use steadfast::retry::RetryLayer;
+    ///
+    /// struct Command { patient: bool }
+    /// let layer = RetryLayer::default().max_retries_of(|command: &Command| command.patient.then_some(9));
+    /// # let _ = layer;
+    /// ```
+    #[must_use]
+    pub fn max_retries_of<Req, F>(self, find: F) -> RetryLayer<P, C, Limited<R, F>, T>
+    where
+        F: Fn(&Req) -> Option<u32> + Send + Sync + 'static,
+    {
+        self.map_replay(|replay| Limited::new(replay, find))
+    }
+
+    fn map_replay<R2>(self, change: impl FnOnce(R) -> R2) -> RetryLayer<P, C, R2, T> {
         let Strategies { policy, classify, replay } = &*self.shared.strategies;
-        let replay = Prepared::new(replay.clone(), prepare);
-        let strategies = Arc::new(Strategies { policy: policy.clone(), classify: classify.clone(), replay });
+        let (policy, classify, replay) = (policy.clone(), classify.clone(), change(replay.clone()));
+        let strategies = Arc::new(Strategies { policy, classify, replay });
         let settings = self.shared.settings.clone();
         RetryLayer { shared: Arc::new(Shared { strategies, settings }), settle: self.settle }
     }

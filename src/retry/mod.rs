@@ -64,7 +64,9 @@
 //!   wait that reaches the deadline, ends the call at once, with the answer that is there.
 //! * gRPC pushback is the delay itself, and can forbid the repeat. A repeated gRPC request carries
 //!   `grpc-previous-rpc-attempts`.
-//! * A request that says [`NoRetry`], or cannot be made again, is sent once, untouched.
+//! * A request that says [`NoRetry`], or cannot be made again, is sent once, untouched. One that says [`MaxRetries`] has its own
+//!   number of retries; for requests without extensions that can be reached (reqwest's), see
+//!   [`max_retries_of`](RetryLayer::max_retries_of). How long it may take: [`CallTimeout`](crate::timeout::CallTimeout).
 //!
 //! # Defaults
 //!
@@ -134,6 +136,7 @@ mod future;
 pub mod hedge;
 mod http_replay;
 mod layer;
+mod max_retries;
 mod no_retry;
 mod policy;
 mod prepared;
@@ -159,6 +162,7 @@ pub use future::ResponseFuture;
 pub(crate) use http_replay::BodyCopy;
 pub use http_replay::{HttpHandle, HttpReplay};
 pub use layer::RetryLayer;
+pub use max_retries::{Limited, MaxRetries};
 pub use no_retry::NoRetry;
 pub use policy::{Decision, Finished, Policy};
 pub use prepared::Prepared;

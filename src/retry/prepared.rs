@@ -51,6 +51,10 @@ where
     fn forbids(&self, request: &Req) -> bool {
         self.inner.forbids(request)
     }
+
+    fn max_retries(&self, request: &Req) -> Option<u32> {
+        self.inner.max_retries(request)
+    }
 }
 
 impl<R: fmt::Debug, F> fmt::Debug for Prepared<R, F> {

@@ -63,4 +63,10 @@ pub trait Replay<Req>: Send + Sync + 'static {
         let _ = request;
         false
     }
+
+    /// How many attempts may follow the first, where the request itself says so; else the policy does.
+    fn max_retries(&self, request: &Req) -> Option<u32> {
+        let _ = request;
+        None
+    }
 }

@@ -44,11 +44,12 @@ where
         let shared = self.shared.clone();
         let (strategies, settings) = (&*shared.strategies, &shared.settings);
         let outer = Attempt::current().unwrap_or_default();
+        let max_retries = strategies.replay.max_retries(&request);
         let only = if outer.number() > 0 {
             Some(Stop::Nested)
         } else if strategies.replay.forbids(&request) {
             Some(Stop::Forbidden)
-        } else if strategies.policy.max_retries() == 0 {
+        } else if max_retries.unwrap_or_else(|| strategies.policy.max_retries()) == 0 {
             Some(Stop::Exhausted)
         } else {
             None
@@ -76,7 +77,8 @@ where
             }
             None => (attempt.run(|| self.inner.call(request)), None),
         };
-        ResponseFuture::new(call, again, shared, keyed, self.settle.clone(), Course::new(attempt, repeatable, only))
+        let course = Course::new(attempt, repeatable, only).with_max_retries(max_retries);
+        ResponseFuture::new(call, again, shared, keyed, self.settle.clone(), course)
     }
 }
 

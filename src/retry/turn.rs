@@ -15,11 +15,11 @@ pub(crate) struct Turn {
 
 impl Turn {
     /// After the first attempt.
-    pub(crate) fn new(repeatable: Repeatable) -> Self {
+    pub(crate) fn new(repeatable: Repeatable, max_retries: Option<u32>) -> Self {
         let outer = Attempt::current().unwrap_or_default();
         let only = (outer.number() > 0).then_some(Stop::Nested);
         let attempt = if only.is_some() { outer } else { outer.with_number(1) };
-        Self { course: Course::new(attempt, repeatable, only) }
+        Self { course: Course::new(attempt, repeatable, only).with_max_retries(max_retries) }
     }
 
     /// The wait before the next attempt and what it is charged to, or why there is none. A success is paid in.

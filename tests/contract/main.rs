@@ -54,6 +54,7 @@ macro_rules! hold {
 hold! {
     a_total_timeout => Subject::of(|| TimeoutLayer::total(MINUTE));
     a_total_timeout_that_responds => Subject::of(|| TimeoutLayer::total(MINUTE).respond());
+    a_total_timeout_by_the_request => Subject::of(|| TimeoutLayer::total(MINUTE).per_call());
     an_attempt_timeout => Subject::of(|| TimeoutLayer::attempt(MINUTE));
     an_attempt_timeout_that_responds => Subject::of(|| TimeoutLayer::attempt(MINUTE).respond());
     a_retry => Subject::of(|| RetryLayer::new(StandardPolicy::new()).with_seed(1)).remembers();

@@ -11,6 +11,7 @@ mod delays;
 mod hedge;
 mod hints;
 mod nesting;
+mod overrides;
 mod places;
 mod prepare;
 mod readiness;

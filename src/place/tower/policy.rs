@@ -89,7 +89,7 @@ where
     fn retry(&mut self, request: &mut Req, result: &mut Result<Res, E>) -> Option<Wait> {
         let (policy, classify, replay) = &*self.strategies;
         let repeatable = classify.repeatable(request);
-        let turn = self.turn.get_or_insert_with(|| Turn::new(repeatable));
+        let turn = self.turn.get_or_insert_with(|| Turn::new(repeatable, replay.max_retries(request)));
         let verdict = match result {
             Ok(response) => classify.head(response, repeatable),
             Err(error) => classify.error(error),
