@@ -110,6 +110,18 @@ async fn a_failed_answer_is_dropped_as_soon_as_the_other_attempt_is_alone() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn the_loser_is_dropped_with_the_answer_and_not_when_the_caller_drops_the_call() {
+    for steps in [[Step::Hang, late(30, 200)], [late(120, 200), Step::Hang]] {
+        let script = Script::new(steps);
+        let watch = script.watch();
+        let mut service = HedgeLayer::new(ms(100)).layer(script);
+        let mut call = Box::pin(service.ready().await.unwrap().call(get()));
+        (&mut call).await.unwrap();
+        assert_eq!((watch.calls(), watch.running()), (2, 0));
+    }
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_drop_drops_both_attempts() {
     let script = Script::new([Step::Hang, Step::Hang]);
     let watch = script.watch();
@@ -296,7 +308,11 @@ async fn attempts_are_numbered_on_from_those_of_the_layer_above() {
 async fn a_retry_layer_below_repeats_the_first_attempt_and_not_the_hedge() {
     let script = Script::new([late(110, 503), late(1, 503), late(300, 200)]);
     let watch = script.watch();
-    let client = ServiceBuilder::new().layer(HedgeLayer::new(ms(100))).layer(RetryLayer::default()).service(script);
+    let client = ServiceBuilder::new()
+        .layer(TimeoutLayer::total(ms(5000)))
+        .layer(HedgeLayer::new(ms(100)))
+        .layer(RetryLayer::default())
+        .service(script);
     assert_eq!(client.oneshot(get()).await.unwrap().status(), 200);
     assert_eq!(watch.seen(|seen| seen.attempt.map_or(0, Attempt::number)), [1, 2, 2]);
 }

@@ -118,7 +118,8 @@ fn only(retries: u32) -> Budget {
 
 #[tokio::test(start_paused = true)]
 async fn towers_engine_repeats_what_ours_would_and_as_late() {
-    let cases: Vec<(fn() -> Vec<Step>, &str, &[(&str, &str)])> = vec![
+    type Case = (fn() -> Vec<Step>, &'static str, &'static [(&'static str, &'static str)]);
+    let cases: Vec<Case> = vec![
         (|| vec![status(503), status(502), status(200)], "GET", &[]),
         (|| vec![status(503), status(503), status(503)], "GET", &[]),
         (|| vec![status(503)], "POST", &[]),
