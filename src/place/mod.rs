@@ -5,6 +5,7 @@
 //! | `reqwest` | the layers over `reqwest::Client`: its own request and response types are classified, repeated and watched |
 //! | `axum` | `axum::body::Body` can be sent again; an extractor for the idempotency claim |
 //! | `tonic` | `tonic::body::Body` can be sent again |
+//! | `tower` with `retry` | tower's budgets are budgets; the standard policy is a `tower::retry::Policy` |
 //!
 //! The features `hyper`, `tonic`, `tower` and `reqwest` also make the errors of these crates known: see
 //! [`classify`](crate::classify).
@@ -18,3 +19,5 @@ pub mod axum;
 pub mod reqwest;
 #[cfg(feature = "tonic")]
 mod tonic;
+#[cfg(all(feature = "tower", feature = "retry"))]
+pub mod tower;

@@ -1,4 +1,4 @@
-use super::{Allowance, account::Account};
+use super::{Allowance, Fund, account::Account, fund::Borrowed};
 use std::{fmt, sync::Arc};
 use tokio::time::Instant;
 
@@ -26,31 +26,50 @@ pub struct Budget {
     shared: Arc<Shared>,
 }
 
-struct Shared {
-    account: Account,
-    made: Instant,
+enum Shared {
+    Own { account: Account, made: Instant },
+    Borrowed(Borrowed),
 }
 
 impl Budget {
     /// A new budget, with what `allowance` starts with.
     pub fn new(allowance: Allowance) -> Self {
-        Self { shared: Arc::new(Shared { account: Account::new(allowance), made: Instant::now() }) }
+        Self { shared: Arc::new(Shared::Own { account: Account::new(allowance), made: Instant::now() }) }
+    }
+
+    /// Retries that come from elsewhere. [`left`](Self::left) is 0, since a fund does not say.
+    pub fn from_fund(fund: impl Fund) -> Self {
+        Self { shared: Arc::new(Shared::Borrowed(Borrowed::new(fund))) }
     }
 
     /// A success pays its share in.
     pub fn deposit(&self) {
-        self.shared.account.deposit();
+        match &*self.shared {
+            Shared::Own { account, .. } => account.deposit(),
+            Shared::Borrowed(borrowed) => borrowed.deposit(),
+        }
     }
 
     /// Takes `cost` retries out until the [`Permit`] is spent or dropped. `None`: there are not so many.
     pub fn withdraw(&self, cost: u32) -> Option<Permit> {
-        let taken = self.shared.account.withdraw(cost, self.shared.made.elapsed());
+        let taken = match &*self.shared {
+            Shared::Own { account, made } => account.withdraw(cost, made.elapsed()),
+            Shared::Borrowed(borrowed) => borrowed.withdraw(cost),
+        };
         taken.then(|| Permit { refund: Some(self.clone()), cost })
     }
 
     /// Whole retries that are left.
     pub fn left(&self) -> u64 {
-        self.shared.account.left()
+        self.known().unwrap_or(0)
+    }
+
+    /// `None`: only the fund knows.
+    pub(super) fn known(&self) -> Option<u64> {
+        match &*self.shared {
+            Shared::Own { account, .. } => Some(account.left()),
+            Shared::Borrowed(_) => None,
+        }
     }
 }
 
@@ -62,7 +81,7 @@ impl Default for Budget {
 
 impl fmt::Debug for Budget {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Budget").field("left", &self.left()).finish_non_exhaustive()
+        f.debug_struct("Budget").field("left", &self.known()).finish_non_exhaustive()
     }
 }
 
@@ -84,7 +103,10 @@ impl Permit {
 impl Drop for Permit {
     fn drop(&mut self) {
         if let Some(budget) = self.refund.take() {
-            budget.shared.account.refund(self.cost);
+            match &*budget.shared {
+                Shared::Own { account, .. } => account.refund(self.cost),
+                Shared::Borrowed(borrowed) => borrowed.refund(self.cost),
+            }
         }
     }
 }

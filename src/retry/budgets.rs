@@ -77,7 +77,7 @@ impl Budgets {
     pub(super) fn least_left(&self) -> Option<u64> {
         match &self.kind {
             Kind::None => None,
-            Kind::One(budget) => Some(budget.left()),
+            Kind::One(budget) => budget.known(),
             Kind::Keyed(keyed) => {
                 let map = keyed.by_authority.read().unwrap_or_else(PoisonError::into_inner);
                 map.values().chain([&keyed.rest]).map(Budget::left).min()

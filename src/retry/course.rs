@@ -14,6 +14,8 @@ pub(super) struct Course {
     repeatable: Repeatable,
     /// Why there is only one attempt, if so.
     only: Option<Stop>,
+    /// What the request said.
+    max_retries: Option<u32>,
     repeated_once: bool,
     /// The outcome went to the caller.
     pub(super) finished: bool,
@@ -28,11 +30,22 @@ struct Later {
 }
 
 /// What has to be left of the deadline after a wait for an attempt to be worth it.
-const SHORTEST_ATTEMPT: Duration = Duration::from_millis(10);
+pub(super) const SHORTEST_ATTEMPT: Duration = Duration::from_millis(10);
 
 impl Course {
     pub(super) const fn new(attempt: Attempt, repeatable: Repeatable, only: Option<Stop>) -> Self {
-        Self { attempt, repeatable, only, repeated_once: false, finished: false, later: None }
+        Self { attempt, repeatable, only, max_retries: None, repeated_once: false, finished: false, later: None }
+    }
+
+    /// The request's own word on how many attempts may follow the first.
+    pub(super) const fn with_max_retries(mut self, max_retries: Option<u32>) -> Self {
+        self.max_retries = max_retries;
+        self
+    }
+
+    /// How many attempts may follow the first.
+    pub(super) fn max_retries(&self, policy: &impl Policy) -> u32 {
+        self.max_retries.unwrap_or_else(|| policy.max_retries())
     }
 
     pub(super) const fn repeatable(&self) -> Repeatable {
@@ -67,6 +80,7 @@ impl Course {
             verdict,
             attempt,
             repeatable: self.repeatable,
+            max_retries: self.max_retries,
             repeated_once: self.repeated_once,
             previous_delay: *previous_delay,
         };
@@ -77,7 +91,7 @@ impl Course {
         if let Some(only) = self.only {
             return Err(only);
         }
-        if finished.attempt > policy.max_retries() {
+        if finished.attempt > self.max_retries(policy) {
             return Err(Stop::Exhausted);
         }
         match self.attempt.remaining() {

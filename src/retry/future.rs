@@ -189,6 +189,7 @@ where
                         }
                         let attempt = this.course.attempt;
                         strategies.replay.mark(&mut request, attempt);
+                        strategies.replay.prepare(&mut request, attempt);
                         Attempt::tell(attempt.number());
                         let call = attempt.run(|| inner.call(request));
                         this.state.set(State::Calling { call });
@@ -254,7 +255,7 @@ fn next<Req, P: Policy, C, R: Replay<Req>>(
         Some(budget) => Some(budget.withdraw(cost).ok_or(Stop::Budget)?),
         None => None,
     };
-    let last = course.made() >= strategies.policy.max_retries();
+    let last = course.made() >= course.max_retries(&strategies.policy);
     let request = strategies.replay.again(kept, last).ok_or(Stop::NotReplayable)?;
     // one that is read has to be asked whether it is complete, on the last attempt too
     if last && !reads {

@@ -1,4 +1,4 @@
-use super::{NoRetry, Replay};
+use super::{MaxRetries, NoRetry, Replay};
 use crate::{
     attempt::Attempt,
     body::{Caps, FromReplay, ReplayHandle, tee},
@@ -92,5 +92,9 @@ impl<B: FromReplay> Replay<Request<B>> for HttpReplay {
 
     fn forbids(&self, request: &Request<B>) -> bool {
         request.extensions().get::<NoRetry>().is_some()
+    }
+
+    fn max_retries(&self, request: &Request<B>) -> Option<u32> {
+        request.extensions().get().map(|MaxRetries(most)| *most)
     }
 }

@@ -1,8 +1,10 @@
 use super::{
-    Budget, Budgets, CloneRequest, HeadOnly, HttpReplay, MarkerLayer, Policy, ReadAhead, Retry, StandardPolicy,
+    Budget, Budgets, CloneRequest, HeadOnly, HttpReplay, Limited, MarkerLayer, Policy, Prepared, ReadAhead, Retry,
+    StandardPolicy,
     shared::{Listed, Settings, Shared, Strategies},
 };
 use crate::{
+    attempt::Attempt,
     backoff::Random,
     body::Caps,
     classify::{ByResult, Http},
@@ -54,6 +56,53 @@ impl<P: Policy, C, R> RetryLayer<P, C, R> {
         };
         let strategies = Arc::new(Strategies { policy, classify, replay });
         Self { shared: Arc::new(Shared { strategies, settings }), settle: HeadOnly }
+    }
+}
+
+impl<P: Clone, C: Clone, R: Clone, T> RetryLayer<P, C, R, T> {
+    /// `prepare` is called right before every attempt, the first one included, with a request that has not seen the attempt
+    /// before: a signature, a date or a trace context is new each time, while the `Idempotency-Key` stays.
+    ///
+    /// ```
+    /// use http::{HeaderValue, Request};
+    /// use steadfast::{attempt::Attempt, retry::RetryLayer};
+    ///
+    /// let layer = RetryLayer::default().with_prepare(|request: &mut Request<String>, attempt: Attempt| {
+    ///     request.headers_mut().insert("x-attempt", HeaderValue::from(attempt.number()));
+    /// });
+    /// ```
+    #[must_use]
+    pub fn with_prepare<Req, F>(self, prepare: F) -> RetryLayer<P, C, Prepared<R, F>, T>
+    where
+        F: Fn(&mut Req, Attempt) + Send + Sync + 'static,
+    {
+        self.map_replay(|replay| Prepared::new(replay, prepare))
+    }
+
+    /// A call has the number of retries that `find` finds in its request, if it finds one: for requests that have no place for
+    /// [`MaxRetries`](super::MaxRetries).
+    ///
+    /// ```
+    /// use steadfast::retry::RetryLayer;
+    ///
+    /// struct Command { patient: bool }
+    /// let layer = RetryLayer::default().max_retries_of(|command: &Command| command.patient.then_some(9));
+    /// # let _ = layer;
+    /// ```
+    #[must_use]
+    pub fn max_retries_of<Req, F>(self, find: F) -> RetryLayer<P, C, Limited<R, F>, T>
+    where
+        F: Fn(&Req) -> Option<u32> + Send + Sync + 'static,
+    {
+        self.map_replay(|replay| Limited::new(replay, find))
+    }
+
+    fn map_replay<R2>(self, change: impl FnOnce(R) -> R2) -> RetryLayer<P, C, R2, T> {
+        let Strategies { policy, classify, replay } = &*self.shared.strategies;
+        let (policy, classify, replay) = (policy.clone(), classify.clone(), change(replay.clone()));
+        let strategies = Arc::new(Strategies { policy, classify, replay });
+        let settings = self.shared.settings.clone();
+        RetryLayer { shared: Arc::new(Shared { strategies, settings }), settle: self.settle }
     }
 }
 

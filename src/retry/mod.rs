@@ -64,7 +64,9 @@
 //!   wait that reaches the deadline, ends the call at once, with the answer that is there.
 //! * gRPC pushback is the delay itself, and can forbid the repeat. A repeated gRPC request carries
 //!   `grpc-previous-rpc-attempts`.
-//! * A request that says [`NoRetry`], or cannot be made again, is sent once, untouched.
+//! * A request that says [`NoRetry`], or cannot be made again, is sent once, untouched. One that says [`MaxRetries`] has its own
+//!   number of retries; for requests without extensions that can be reached (reqwest's), see
+//!   [`max_retries_of`](RetryLayer::max_retries_of). How long it may take: [`CallTimeout`](crate::timeout::CallTimeout).
 //!
 //! # Across tiers
 //!
@@ -119,8 +121,11 @@
 //! [`Attempt`](crate::attempt::Attempt) has the number of the attempt for every layer below. A repeated `http::Request` has it
 //! in its extensions too; the first attempt has not, since that would cost allocations that most calls do not need.
 //!
-//! What has to be new in every attempt (a signature, a date, a trace context) is made by a layer below, `map_request` for
-//! one: it sees each attempt as a fresh copy of the request, with the same `Idempotency-Key`.
+//! What has to be new in every attempt (a signature, a date, a trace context) is made by
+//! [`with_prepare`](RetryLayer::with_prepare), or by a layer below, `map_request` for one: both see each attempt as a fresh copy
+//! of the request, with the same `Idempotency-Key`.
+//!
+//! What is slow and not failed is repeated by a [hedge layer](hedge) below, out of the same budget.
 //!
 //! # Unlike `tower::retry`
 //!
@@ -149,13 +154,17 @@ mod budget;
 mod budgets;
 mod clone_request;
 mod course;
+mod fund;
 mod future;
 mod gave_up;
+pub mod hedge;
 mod http_replay;
 mod layer;
 mod marker;
+mod max_retries;
 mod no_retry;
 mod policy;
+mod prepared;
 mod read_ahead;
 mod replay;
 mod service;
@@ -164,23 +173,30 @@ mod shared;
 mod standard;
 mod stop;
 mod tell;
+#[cfg(feature = "tower")]
+mod turn;
 
 pub use allowance::Allowance;
 pub use attempts::Attempts;
 pub use budget::{Budget, Permit};
 pub use budgets::Budgets;
 pub use clone_request::CloneRequest;
+pub use fund::Fund;
 pub use future::ResponseFuture;
 #[cfg(feature = "reqwest")]
 pub(crate) use http_replay::BodyCopy;
 pub use http_replay::{HttpHandle, HttpReplay};
 pub use layer::RetryLayer;
 pub use marker::{Marker, MarkerFuture, MarkerLayer};
+pub use max_retries::{Limited, MaxRetries};
 pub use no_retry::NoRetry;
 pub use policy::{Decision, Finished, Policy};
+pub use prepared::Prepared;
 pub use read_ahead::ReadAhead;
 pub use replay::Replay;
 pub use service::Retry;
 pub use settle::{HeadOnly, Settle};
 pub use standard::StandardPolicy;
 pub use stop::Stop;
+#[cfg(feature = "tower")]
+pub(crate) use turn::Turn;

@@ -72,6 +72,7 @@ pub struct Finished {
     pub(super) verdict: Verdict,
     pub(super) attempt: u32,
     pub(super) repeatable: Repeatable,
+    pub(super) max_retries: Option<u32>,
     pub(super) repeated_once: bool,
     pub(super) previous_delay: Duration,
 }
@@ -79,7 +80,14 @@ pub struct Finished {
 impl Finished {
     /// The first attempt of a call, which came to `verdict`: to try a policy out.
     pub const fn first(verdict: Verdict, repeatable: Repeatable) -> Self {
-        Self { verdict, attempt: 1, repeatable, repeated_once: false, previous_delay: Duration::ZERO }
+        Self {
+            verdict,
+            attempt: 1,
+            repeatable,
+            max_retries: None,
+            repeated_once: false,
+            previous_delay: Duration::ZERO,
+        }
     }
 
     /// Another number; 1 is the first call, and 0 counts as 1.
@@ -102,6 +110,12 @@ impl Finished {
     /// Whether the request may be sent again after it may have been received.
     pub const fn repeatable(&self) -> Repeatable {
         self.repeatable
+    }
+
+    /// How many attempts may follow the first by the word of the request, in place of the policy's own number. The layer makes
+    /// no more than that, whatever the policy says.
+    pub const fn max_retries(&self) -> Option<u32> {
+        self.max_retries
     }
 
     /// Whether the call was already repeated for a cause that is good for one repeat: a verdict that

@@ -51,9 +51,22 @@ pub trait Replay<Req>: Send + Sync + 'static {
         let _ = (request, attempt);
     }
 
+    /// Makes anew what belongs to one attempt: a signature, a date, a trace context. Called right before every attempt, the
+    /// first one included, with a request that has not seen the attempt before; after [`mark`](Self::mark). 0 as a number:
+    /// no layer counts the attempts of this call.
+    fn prepare(&self, request: &mut Req, attempt: Attempt) {
+        let _ = (request, attempt);
+    }
+
     /// Whether the request itself says that it is not to be repeated.
     fn forbids(&self, request: &Req) -> bool {
         let _ = request;
         false
+    }
+
+    /// How many attempts may follow the first, where the request itself says so; else the policy does.
+    fn max_retries(&self, request: &Req) -> Option<u32> {
+        let _ = request;
+        None
     }
 }

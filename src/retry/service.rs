@@ -46,18 +46,21 @@ where
         let repeatable = self.shared.strategies.classify.repeatable(&request);
         let keyed = self.keyed::<Req>(&request);
         let outer = Attempt::current_or_default();
-        if let Some(only) = self.only(outer, &request) {
+        let max_retries = self.shared.strategies.replay.max_retries(&request);
+        if let Some(only) = self.only(outer, max_retries, &request) {
             // Below a retry layer its number stays: that is how the next one down knows. And a layer that is switched off
             // switches none off below it.
             let attempt = if only == Stop::Forbidden { outer.with_number(1) } else { outer };
-            return self.once(request, keyed, Course::new(attempt, repeatable, Some(only)));
+            let course = Course::new(attempt, repeatable, Some(only)).with_max_retries(max_retries);
+            return self.once(request, keyed, course);
         }
-        let (request, handle) = self.shared.strategies.replay.tee(request, &self.shared.settings.caps);
-        let course = Course::new(outer.with_number(1), repeatable, None);
+        let (mut request, handle) = self.shared.strategies.replay.tee(request, &self.shared.settings.caps);
+        let course = Course::new(outer.with_number(1), repeatable, None).with_max_retries(max_retries);
         let Some(handle) = handle else { return self.once(request, keyed, course) };
         // the instance that was made ready is the one that is called, now and for every repeat; a clone is not ready
         let clone = self.inner.clone();
         let mut inner = mem::replace(&mut self.inner, clone);
+        self.shared.strategies.replay.prepare(&mut request, course.attempt);
         let call = Attempt::begin(1, || inner.call(request));
         let again = Some(Again { inner, handle });
         ResponseFuture::new(call, again, self.shared.clone(), keyed, self.settle.clone(), course)
@@ -67,7 +70,7 @@ where
 impl<S, P: Policy, C, R, T> Retry<S, P, C, R, T> {
     /// Why there is only one attempt, if so.
     #[inline]
-    fn only<Req>(&self, outer: Attempt, request: &Req) -> Option<Stop>
+    fn only<Req>(&self, outer: Attempt, max_retries: Option<u32>, request: &Req) -> Option<Stop>
     where
         R: Replay<Req>,
     {
@@ -75,7 +78,7 @@ impl<S, P: Policy, C, R, T> Retry<S, P, C, R, T> {
             Some(Stop::Nested)
         } else if self.shared.strategies.replay.forbids(request) {
             Some(Stop::Forbidden)
-        } else if self.shared.strategies.policy.max_retries() == 0 {
+        } else if max_retries.unwrap_or_else(|| self.shared.strategies.policy.max_retries()) == 0 {
             Some(Stop::Exhausted)
         } else {
             None
@@ -96,12 +99,18 @@ impl<S, P: Policy, C, R, T> Retry<S, P, C, R, T> {
     /// The call without a repeat: the inner service stays here.
     // Apart from the other: with it, this would cost every call that can be repeated a few instructions.
     #[inline(never)]
-    fn once<Req>(&mut self, request: Req, keyed: Option<Budget>, course: Course) -> ResponseFuture<S, Req, P, C, R, T>
+    fn once<Req>(
+        &mut self,
+        mut request: Req,
+        keyed: Option<Budget>,
+        course: Course,
+    ) -> ResponseFuture<S, Req, P, C, R, T>
     where
         S: Service<Req>,
         R: Replay<Req>,
         T: Settle<S::Response> + Clone,
     {
+        self.shared.strategies.replay.prepare(&mut request, course.attempt);
         let call = Attempt::begin(course.attempt.number(), || self.inner.call(request));
         ResponseFuture::new(call, None, self.shared.clone(), keyed, self.settle.clone(), course)
     }

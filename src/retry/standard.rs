@@ -90,7 +90,7 @@ impl StandardPolicy {
         if sent && !finished.repeatable().may_repeat() {
             return Some(Stop::NotSafe);
         }
-        (finished.attempt() > self.max_retries).then_some(Stop::Exhausted)
+        (finished.attempt() > finished.max_retries().unwrap_or(self.max_retries)).then_some(Stop::Exhausted)
     }
 }
 

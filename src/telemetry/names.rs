@@ -11,6 +11,11 @@ pub const RETRY_DELAY: &str = "steadfast_retry_delay_seconds";
 /// Histogram: attempts a call took.
 pub const RETRY_ATTEMPTS: &str = "steadfast_retry_attempts";
 
+/// Counter, label `result`: second attempts of a hedge layer.
+pub const HEDGE_ATTEMPTS: &str = "steadfast_hedge_attempts_total";
+/// Counter, label `reason`: second attempts that were due and not made.
+pub const HEDGE_WITHHELD: &str = "steadfast_hedge_withheld_total";
+
 /// Gauge, label `state`: exactly one of a circuit's states is at 1.
 pub const CIRCUIT_STATE: &str = "steadfast_circuit_state";
 /// Counter, label `outcome`: calls that a circuit let through.

@@ -19,6 +19,9 @@
 //! In an axum `Router` or a tonic server, `.respond()` makes the layer answer (504, or `DEADLINE_EXCEEDED`) where it would fail:
 //! `TimeoutLayer::total(..).respond()`; see [`answer`](crate::answer).
 //!
+//! One call can have another time than the rest: `TimeoutLayer::total(..)` followed by [`per_call`](TimeoutLayer::per_call) reads a
+//! [`CallTimeout`] in the extensions of an `http::Request`, and [`per_call_of`](TimeoutLayer::per_call_of) asks a closure.
+//!
 //! | setting | default | why |
 //! | --- | --- | --- |
 //! | total | none; 30 s in `ClientStack` | what a person or an upstream waits |
@@ -39,9 +42,11 @@
 mod error;
 mod future;
 mod layer;
+mod per_call;
 mod service;
 
 pub use error::{Elapsed, Limit};
 pub use future::ResponseFuture;
 pub use layer::TimeoutLayer;
+pub use per_call::{Asked, CallTimeout, Fixed, InExtensions, PerCall};
 pub use service::Timeout;

@@ -1,4 +1,4 @@
-use super::{Limit, ResponseFuture, TimeoutLayer, future::Scope};
+use super::{Fixed, Limit, PerCall, ResponseFuture, TimeoutLayer, future::Scope};
 use crate::{
     answer::{Answer, Fail},
     attempt::{Attempt, deadline_after},
@@ -10,15 +10,16 @@ use std::{
 use tower_service::Service;
 
 /// What [`TimeoutLayer`] makes; see the [module docs](crate::timeout).
-pub struct Timeout<S, M = Fail> {
+pub struct Timeout<S, M = Fail, D = Fixed> {
     pub(super) inner: S,
-    pub(super) layer: TimeoutLayer<M>,
+    pub(super) layer: TimeoutLayer<M, D>,
 }
 
-impl<S, M, Req> Service<Req> for Timeout<S, M>
+impl<S, M, D, Req> Service<Req> for Timeout<S, M, D>
 where
     S: Service<Req>,
     M: Answer<Req, S::Response, S::Error>,
+    D: PerCall<Req>,
 {
     type Response = M::Response;
     type Error = M::Error;
@@ -31,7 +32,7 @@ where
     fn call(&mut self, request: Req) -> Self::Future {
         let seen = M::see(&request);
         let outer = Attempt::current_or_default();
-        let own = deadline_after(self.layer.after);
+        let own = deadline_after(self.layer.per_call.time_for(&request).unwrap_or(self.layer.after));
         let (at, limit) = match outer.deadline() {
             Some(deadline) if deadline <= own => (deadline, Limit::Total),
             _ => (own, self.layer.limit),
@@ -47,13 +48,13 @@ where
     }
 }
 
-impl<S: Clone, M> Clone for Timeout<S, M> {
+impl<S: Clone, M, D: Clone> Clone for Timeout<S, M, D> {
     fn clone(&self) -> Self {
-        Self { inner: self.inner.clone(), layer: self.layer }
+        Self { inner: self.inner.clone(), layer: self.layer.clone() }
     }
 }
 
-impl<S: fmt::Debug, M> fmt::Debug for Timeout<S, M> {
+impl<S: fmt::Debug, M, D: fmt::Debug> fmt::Debug for Timeout<S, M, D> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Timeout").field("inner", &self.inner).field("layer", &self.layer).finish()
     }

@@ -12,7 +12,7 @@ use std::{fs, path::Path, time::Duration};
 use steadfast::{
     circuit_breaker::{Circuit, CircuitBreakerLayer},
     idempotency::{IdempotencyKeyLayer, IdempotencyLayer, Scope},
-    retry::{MarkerLayer, RetryLayer, StandardPolicy},
+    retry::{MarkerLayer, RetryLayer, StandardPolicy, hedge::HedgeLayer},
     stack::ClientStack,
     store::memory::MemoryStore,
     timeout::TimeoutLayer,
@@ -55,10 +55,13 @@ macro_rules! hold {
 hold! {
     a_total_timeout => Subject::of(|| TimeoutLayer::total(MINUTE));
     a_total_timeout_that_responds => Subject::of(|| TimeoutLayer::total(MINUTE).respond());
+    a_total_timeout_by_the_request => Subject::of(|| TimeoutLayer::total(MINUTE).per_call());
     an_attempt_timeout => Subject::of(|| TimeoutLayer::attempt(MINUTE));
     an_attempt_timeout_that_responds => Subject::of(|| TimeoutLayer::attempt(MINUTE).respond());
     a_retry => Subject::of(|| RetryLayer::new(StandardPolicy::new()).with_seed(1)).remembers();
     a_marker => Subject::of(MarkerLayer::new);
+    a_hedge => Subject::of(|| HedgeLayer::new(Duration::from_millis(10)));
+    a_hedge_by_latency => Subject::of(|| HedgeLayer::after_p95(Duration::from_millis(10)));
     a_circuit_breaker => Subject::of(|| CircuitBreakerLayer::new(Circuit::new("contract"))).remembers();
     a_circuit_breaker_that_responds => {
         Subject::of(|| CircuitBreakerLayer::new(Circuit::new("contract")).respond()).remembers()

@@ -15,7 +15,7 @@ use steadfast::{
     attempt::Attempt,
     error::{BoxError, find},
     testing::Probe,
-    timeout::{Elapsed, Limit, TimeoutLayer},
+    timeout::{CallTimeout, Elapsed, Limit, TimeoutLayer},
 };
 use tokio::time::{Instant, advance, sleep};
 use tower::{Layer, Service, ServiceExt, service_fn};
@@ -237,4 +237,51 @@ async fn the_call_is_dropped_when_the_deadline_strikes() {
     // by whoever drops the future: until then the call may still hold what it has
     drop(call);
     assert_eq!((probe.running(), probe.abandoned()), (0, 1));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_request_has_a_time_of_its_own_longer_or_shorter() {
+    let hangs = || service_fn(|_: Request<()>| pending::<Result<(), Infallible>>());
+    for (layer, limit) in [(TimeoutLayer::total(SECOND), Limit::Total), (TimeoutLayer::attempt(SECOND), Limit::Attempt)]
+    {
+        let layer = layer.per_call();
+        for after in [SECOND / 2, SECOND * 5] {
+            let (start, request) = (Instant::now(), CallTimeout(after).on(Request::new(())));
+            let error = layer.layer(hangs()).oneshot(request).await.unwrap_err();
+            assert_eq!((elapsed(&error), start.elapsed()), ((limit, 0), after));
+        }
+        let start = Instant::now();
+        layer.layer(hangs()).oneshot(Request::new(())).await.unwrap_err();
+        assert_eq!(start.elapsed(), SECOND);
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_time_of_a_request_moves_no_deadline_from_further_out() {
+    let start = Instant::now();
+    let inner = TimeoutLayer::total(SECOND).per_call();
+    let service =
+        TimeoutLayer::total(2 * SECOND).layer(inner.layer(service_fn(async |_: Request<()>| hangs(()).await)));
+    let error = service.oneshot(CallTimeout(10 * SECOND).on(Request::new(()))).await.unwrap_err();
+    assert_eq!((elapsed(&error), start.elapsed()), ((Limit::Total, 0), 2 * SECOND));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_closure_finds_the_time_in_any_request() {
+    let layer = TimeoutLayer::total(SECOND).per_call_of(|seconds: &u32| (*seconds > 0).then(|| *seconds * SECOND));
+    for (seconds, after) in [(0, SECOND), (7, 7 * SECOND)] {
+        let start = Instant::now();
+        layer.layer(service_fn(async |_: u32| hangs(()).await)).oneshot(seconds).await.unwrap_err();
+        assert_eq!(start.elapsed(), after);
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_server_answers_at_the_time_of_the_request() {
+    let layer = TimeoutLayer::total(SECOND).respond().per_call();
+    let hangs = service_fn(|_: Request<Full<Bytes>>| pending::<Result<Response<Full<Bytes>>, Infallible>>());
+    let start = Instant::now();
+    let request = CallTimeout(3 * SECOND).on(Request::new(Full::default()));
+    let response = layer.layer(hangs).oneshot(request).await.unwrap();
+    assert_eq!((response.status(), start.elapsed()), (StatusCode::GATEWAY_TIMEOUT, 3 * SECOND));
 }

@@ -25,6 +25,8 @@ pub type Answer = Result<Response<Body>, BoxError>;
 pub enum Step {
     Status(u16, Vec<(&'static str, String)>),
     Error(BoxError),
+    /// A status after this long.
+    Late(Duration, u16),
     Hang,
 }
 
@@ -179,6 +181,13 @@ impl Service<Request<Body>> for Script {
         shared.seen.lock().unwrap().push(seen);
         Box::pin(async move {
             let _running = running;
+            let step = match step {
+                Step::Late(after, code) => {
+                    tokio::time::sleep(after).await;
+                    status(code)
+                }
+                step => step,
+            };
             match step {
                 Step::Status(status, headers) => {
                     let alive = Arc::new(());
@@ -190,7 +199,7 @@ impl Service<Request<Body>> for Script {
                     Ok(response.body(Full::from("answer")).unwrap())
                 }
                 Step::Error(error) => Err(error),
-                Step::Hang => std::future::pending().await,
+                Step::Hang | Step::Late(..) => std::future::pending().await,
             }
         })
     }

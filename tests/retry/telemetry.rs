@@ -25,7 +25,7 @@ fn layer() -> RetryLayer {
 }
 
 /// Every metric that `work` made, as lines.
-fn metrics(work: impl Future<Output = ()>) -> Vec<String> {
+pub fn metrics(work: impl Future<Output = ()>) -> Vec<String> {
     let recorder = DebuggingRecorder::new();
     let snapshotter = recorder.snapshotter();
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().start_paused(true).build().unwrap();

@@ -1,0 +1,66 @@
+use super::{Attempts, Budgets, Permit, Policy, Stop, budget::TIMEOUT_COST, course::Course};
+use crate::{
+    attempt::Attempt,
+    backoff::Random,
+    classify::{Failure, Outcome, Repeatable, Verdict},
+};
+use http::Extensions;
+use std::time::Duration;
+
+/// The decisions of one call, for an engine that makes the attempts itself.
+#[derive(Debug)]
+pub(crate) struct Turn {
+    course: Course,
+}
+
+impl Turn {
+    /// After the first attempt.
+    pub(crate) fn new(repeatable: Repeatable, max_retries: Option<u32>) -> Self {
+        let outer = Attempt::current().unwrap_or_default();
+        let only = (outer.number() > 0).then_some(Stop::Nested);
+        let attempt = if only.is_some() { outer } else { outer.with_number(1) };
+        Self { course: Course::new(attempt, repeatable, only).with_max_retries(max_retries) }
+    }
+
+    /// The wait before the next attempt and what it is charged to, or why there is none. A success is paid in.
+    pub(crate) fn next(
+        &mut self,
+        policy: &impl Policy,
+        random: &Random,
+        verdict: Verdict,
+        budgets: &Budgets,
+        authority: Option<&str>,
+    ) -> Result<(Duration, Option<Permit>), Stop> {
+        let budget = budgets.of(authority);
+        if verdict.outcome() == Outcome::Success {
+            if let Some(budget) = budget.filter(|_| !self.course.is_nested()) {
+                budget.deposit();
+            }
+            return Err(Stop::Succeeded);
+        }
+        let delay = self.course.next_delay(policy, random, verdict)?;
+        let cost = if verdict.outcome() == Outcome::Failure(Failure::Timeout) { TIMEOUT_COST } else { 1 };
+        let permit = match budget {
+            Some(budget) => Some(budget.withdraw(cost).ok_or(Stop::Budget)?),
+            None => None,
+        };
+        self.course.go_on(verdict, delay);
+        Ok((delay, permit))
+    }
+
+    /// The attempt that comes next.
+    pub(crate) const fn attempt(&self) -> Attempt {
+        self.course.attempt
+    }
+
+    /// Says in a response how many attempts there were, where that is worth it.
+    pub(crate) fn tell(&self, stop: Stop, extensions: Option<&mut Extensions>) {
+        let attempts = Attempts::new(self.course.made(), stop);
+        if let Some(extensions) = extensions
+            && attempts.is_worth_telling()
+            && !self.course.is_nested()
+        {
+            attempts.tell(extensions);
+        }
+    }
+}
