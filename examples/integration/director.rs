@@ -65,13 +65,12 @@ async fn play(run: &Run, folder: &Path) -> Result<Outcome, BoxError> {
         });
         allow.send_replace(sender.planned() * (step + 1) / steps);
         if let Some(mut held) = held {
-            let held = match timeout(PATIENCE / 10, &mut held).await {
-                Ok(held) => held?,
+            let held = if let Ok(held) = timeout(PATIENCE / 10, &mut held).await {
+                held?
+            } else {
                 // in a small run what was allowed so far may be forged, all of it
-                Err(_) => {
-                    allow.send_replace(sender.planned());
-                    timeout(PATIENCE, held).await.map_err(|_| "no request came to be held")??
-                }
+                allow.send_replace(sender.planned());
+                timeout(PATIENCE, held).await.map_err(|_| "no request came to be held")??
             };
             kills_with_work_in_flight += usize::from(held.stands());
             receiver.kill().await?;
