@@ -5,7 +5,7 @@
 //! | `reqwest` | the layers over `reqwest::Client`: its own request and response types are classified, repeated and watched |
 //! | `axum` | `axum::body::Body` can be sent again; an extractor for the idempotency claim |
 //! | `tonic` | `tonic::body::Body` can be sent again |
-//! | `tower` with `retry` | tower's budgets are budgets; the standard policy is a `tower::retry::Policy` |
+//! | `tower` with `retry` | tower's budgets are budgets; the standard policy is a `tower::retry::Policy`, and such a policy has a layer |
 //!
 //! The features `hyper`, `tonic`, `tower` and `reqwest` also make the errors of these crates known: see
 //! [`classify`](crate::classify).

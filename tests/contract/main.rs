@@ -12,6 +12,7 @@ use std::{fs, path::Path, time::Duration};
 use steadfast::{
     circuit_breaker::{Circuit, CircuitBreakerLayer},
     idempotency::{IdempotencyKeyLayer, IdempotencyLayer, Scope},
+    place::tower::PolicyLayer,
     retry::{MarkerLayer, RetryLayer, StandardPolicy, hedge::HedgeLayer},
     stack::ClientStack,
     store::memory::MemoryStore,
@@ -62,6 +63,7 @@ hold! {
     a_marker => Subject::of(MarkerLayer::new);
     a_hedge => Subject::of(|| HedgeLayer::new(Duration::from_millis(10)));
     a_hedge_by_latency => Subject::of(|| HedgeLayer::after_p95(Duration::from_millis(10)));
+    a_policy_of_tower => Subject::of(|| PolicyLayer::new(Never));
     a_circuit_breaker => Subject::of(|| CircuitBreakerLayer::new(Circuit::new("contract"))).remembers();
     a_circuit_breaker_that_responds => {
         Subject::of(|| CircuitBreakerLayer::new(Circuit::new("contract")).respond()).remembers()
@@ -72,6 +74,22 @@ hold! {
     idempotency_keys_of_a_client => Subject::of(IdempotencyKeyLayer::new);
     a_client_stack => Subject::of(|| ClientStack::new("contract")).remembers();
     verified_webhooks => Subject::of(|| VerifyLayer::new(github())).asked(signed);
+}
+
+/// A policy that keeps every request and lets every answer stand.
+#[derive(Clone)]
+struct Never;
+
+impl<Req, Res, E> tower::retry::Policy<Req, Res, E> for Never {
+    type Future = std::future::Ready<()>;
+
+    fn retry(&mut self, _: &mut Req, _: &mut Result<Res, E>) -> Option<Self::Future> {
+        None
+    }
+
+    fn clone_request(&mut self, _: &Req) -> Option<Req> {
+        None
+    }
 }
 
 fn github() -> GitHub {

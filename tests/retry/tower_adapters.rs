@@ -1,6 +1,6 @@
 //! tower's budget in our layer, and our policy in tower's.
 
-use crate::script::{Ready, Script, Step, error, get, io, request, status, with_header};
+use crate::script::{Body, Ready, Script, Step, error, get, io, request, status, with_header};
 use std::{
     sync::{
         Arc,
@@ -11,7 +11,7 @@ use std::{
 use steadfast::{
     attempt::Attempt,
     backoff::{Exponential, Jitter},
-    place::tower::TowerPolicy,
+    place::tower::{PolicyLayer, TowerPolicy},
     registry::registry,
     retry::{Allowance, Attempts, Budget, NoRetry, RetryLayer, StandardPolicy, Stop},
     setting::Ratio,
@@ -217,4 +217,95 @@ async fn towers_engine_takes_any_clone_request() {
     let policy = TowerPolicy::by_result(steady().with_faults()).with_seed(1);
     assert_eq!(TowerRetryLayer::new(policy).layer(inner).oneshot("get").await, Ok("get"));
     assert_eq!(calls.load(SeqCst), 3);
+}
+
+/// What somebody has already: repeats what is no success, a second later each time, so many times.
+#[derive(Clone)]
+struct TheirPolicy(u32);
+
+impl<E> tower::retry::Policy<http::Request<Body>, http::Response<Body>, E> for TheirPolicy {
+    type Future = tokio::time::Sleep;
+
+    fn retry(
+        &mut self,
+        request: &mut http::Request<Body>,
+        result: &mut Result<http::Response<Body>, E>,
+    ) -> Option<tokio::time::Sleep> {
+        if result.as_ref().is_ok_and(|response| response.status().is_success()) {
+            return None;
+        }
+        self.0 = self.0.checked_sub(1)?;
+        request.headers_mut().insert("x-again", "1".parse().unwrap());
+        Some(tokio::time::sleep(Duration::from_secs(1)))
+    }
+
+    fn clone_request(&mut self, request: &http::Request<Body>) -> Option<http::Request<Body>> {
+        Some(request.clone())
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_policy_of_tower_decides_in_a_layer_of_ours() {
+    let script = Script::new([status(503), io(std::io::ErrorKind::ConnectionReset), status(200)]);
+    let (watch, start) = (script.watch(), Instant::now());
+    let response = PolicyLayer::new(TheirPolicy(5)).layer(script).oneshot(get()).await.unwrap();
+    assert_eq!((response.status(), watch.calls()), (http::StatusCode::OK, 3));
+    assert_eq!(watch.times(start), [0, 1, 2].map(Duration::from_secs));
+    assert_eq!(watch.seen(|seen| seen.attempt.map(Attempt::number)), [Some(1), Some(2), Some(3)]);
+    assert_eq!(watch.seen(|seen| seen.headers.contains_key("x-again")), [false, true, true]);
+    // no answer is held while the next attempt is waited for
+    assert_eq!(watch.seen(|seen| seen.answers_alive), [0, 0, 0]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_their_policy_lets_stand_comes_out_and_a_service_keeps_calls_apart() {
+    let script = Script::always(503);
+    let watch = script.watch();
+    let mut service = PolicyLayer::new(TheirPolicy(2)).layer(script);
+    for call in 1..=3 {
+        let response = service.ready().await.unwrap().call(get()).await.unwrap();
+        assert_eq!((response.status().as_u16(), watch.calls()), (503, 3 * call));
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn repeats_of_their_policy_are_charged_to_our_budget() {
+    let budget = Budget::new(Allowance::new().with_start(1).with_ratio(Ratio::ALL).without_trickle());
+    let layer = PolicyLayer::new(TheirPolicy(9)).with_budget(budget.clone());
+    let script = Script::always(503);
+    let watch = script.watch();
+    let response = layer.layer(script).oneshot(get()).await.unwrap();
+    assert_eq!((response.status().as_u16(), watch.calls(), budget.left()), (503, 2, 0));
+    layer.layer(Script::always(200)).oneshot(get()).await.unwrap();
+    assert_eq!(budget.left(), 1);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_drop_in_the_wait_of_their_policy_gives_the_permit_back() {
+    let budget = only(5);
+    let script = Script::always(503);
+    let watch = script.watch();
+    let call = PolicyLayer::new(TheirPolicy(9)).with_budget(budget.clone()).layer(script).oneshot(get());
+    assert!(tokio::time::timeout(Duration::from_millis(500), call).await.is_err());
+    assert_eq!((watch.calls(), budget.left()), (1, 5));
+}
+
+#[tokio::test(start_paused = true)]
+async fn their_policy_makes_one_attempt_below_a_retry_layer() {
+    let script = Script::always(503);
+    let watch = script.watch();
+    let stack = ServiceBuilder::new().layer(RetryLayer::new(steady())).layer(PolicyLayer::new(TheirPolicy(9)));
+    stack.service(script).oneshot(get()).await.unwrap();
+    assert_eq!(watch.calls(), 3);
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_deadline_holds_over_their_policy_and_says_how_many_attempts() {
+    let script = Script::always(503);
+    let stack = ServiceBuilder::new()
+        .layer(TimeoutLayer::total(Duration::from_millis(2500)))
+        .layer(PolicyLayer::new(TheirPolicy(9)));
+    let error = stack.service(script).oneshot(get()).await.unwrap_err();
+    let elapsed = steadfast::error::find::<Elapsed>(&*error).unwrap();
+    assert_eq!((elapsed.limit(), elapsed.attempts()), (Limit::Total, 3));
 }
