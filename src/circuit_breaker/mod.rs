@@ -79,6 +79,9 @@
 //! | `half_open_decision` | `early` | or `all` | no more calls are spent on what is settled |
 //! | `lease` | the longer of `open_for` and twice `slow` | | a probe that hangs cannot hold the circuit half-open |
 //!
+//! What to choose instead for a busy service, for a slow one and for very many destinations is [worked out, with a test for
+//! each number](crate::guide::thresholds).
+//!
 //! [`Config`] reads from files with the feature `serde` (`"250ms"`, unknown keys refused), and can be changed while calls run
 //! ([`Circuit::configure`]): state, window and attempts stay.
 //!
