@@ -79,6 +79,9 @@
 //! | `half_open_decision` | `early` | or `all` | no more calls are spent on what is settled |
 //! | `lease` | the longer of `open_for` and twice `slow` | | a probe that hangs cannot hold the circuit half-open |
 //!
+//! What to choose instead for a busy service, for a slow one and for very many destinations is [worked out, with a test for
+//! each number](crate::guide::thresholds).
+//!
 //! [`Config`] reads from files with the feature `serde` (`"250ms"`, unknown keys refused), and can be changed while calls run
 //! ([`Circuit::configure`]): state, window and attempts stay.
 //!
@@ -113,12 +116,13 @@
 //!
 //! # Seen from outside
 //!
-//! Events (target `steadfast`): `circuit changed` (WARN when it opens, else INFO) and `circuit would have changed` (shadow), with
-//! `circuit`, `from`, `to`, `reason`. Metrics, with the label `name`: [`CIRCUIT_STATE`] (label `state`; one is at 1, from the
-//! start), [`CIRCUIT_CALLS`] (label `outcome`), [`CIRCUIT_REFUSED`] (label `state`; `shadow`: would have been),
-//! [`CIRCUIT_TRANSITIONS`] (label `reason`). Circuits by key count under the name of them all and have no gauge: keys come from
-//! requests, and every series is kept for ever. In the [`registry`](crate::registry()): `circuit` with `state`, `reason`, `calls`,
-//! `failed`, `slow`, `refused`, `stale`, `retry_after_ms`; `circuits` (many as one) with `circuits`, `open`, `half_open`.
+//! Events (target `steadfast`): `circuit changed` (WARN when it opens, else INFO) and `circuit would have changed` (shadow),
+//! with `circuit`, `from`, `to`, `reason`. Metrics, with the label `name`: [`CIRCUIT_STATE`] (label `state`; one is at 1, from
+//! the start; they are written one after the other, so a scrape in that moment can find none or two), [`CIRCUIT_CALLS`] (label
+//! `outcome`), [`CIRCUIT_REFUSED`] (label `state`; `shadow`: would have been), [`CIRCUIT_TRANSITIONS`] (label `reason`).
+//! Circuits by key count under the name of them all and have no gauge: keys come from requests, and every series is kept for
+//! ever. In the [`registry`](crate::registry()): `circuit` with `state`, `reason`, `calls`, `failed`, `slow`, `refused`,
+//! `stale`, `retry_after_ms`; `circuits` (many as one) with `circuits`, `open`, `half_open`.
 //!
 //! [`CIRCUIT_STATE`]: crate::telemetry::names::CIRCUIT_STATE
 //! [`CIRCUIT_CALLS`]: crate::telemetry::names::CIRCUIT_CALLS
