@@ -19,3 +19,4 @@ mod scenarios;
 mod settings;
 mod support;
 mod telemetry;
+mod threads;
