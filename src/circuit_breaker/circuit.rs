@@ -148,15 +148,21 @@ impl Circuit {
     }
 
     /// Whether it would say no now; then the inner service need not be asked whether it is ready.
+    #[inline]
     pub(super) fn would_refuse(&self) -> bool {
         self.0.gate.load(Ordering::Acquire) == LOCKED && self.0.with(Machine::would_refuse).is_some()
     }
 
+    #[inline]
     pub(super) fn admit(&self) -> Result<Ticket, Refused> {
         let generation = self.0.gate.load(Ordering::Acquire);
         if generation != LOCKED {
             return Ok(Permit::new(generation, super::permit::NO_SLOT, self.0.now()).to_ticket());
         }
+        self.ask()
+    }
+
+    fn ask(&self) -> Result<Ticket, Refused> {
         let (admitted, shadow) = self.0.with(|machine, now| (machine.admit(now), machine.mode == Mode::Shadow));
         match admitted {
             Ok(permit) => {

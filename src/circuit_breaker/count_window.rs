@@ -28,12 +28,16 @@ impl CountWindow {
 
     pub(super) fn add(&mut self, failed: bool, slow: bool) -> u64 {
         let place = self.next;
-        if self.counts.total == u64::from(self.size) {
-            let old = self.get(place);
-            self.counts.remove(Counts { total: 1, failed: old & FAILED, slow: old / SLOW });
+        let flags = u64::from(failed) * FAILED + u64::from(slow) * SLOW;
+        let old = (self.counts.total == u64::from(self.size)).then(|| self.get(place));
+        // mostly one that went well takes the place of one that went well
+        if old != Some(flags) {
+            if let Some(old) = old {
+                self.counts.remove(Counts { total: 1, failed: old & FAILED, slow: old / SLOW });
+            }
+            self.counts.add(failed, slow);
+            self.set(place, flags);
         }
-        self.counts.add(failed, slow);
-        self.set(place, u64::from(failed) * FAILED + u64::from(slow) * SLOW);
         self.next = if place + 1 == self.size { 0 } else { place + 1 };
         let sample = self.added;
         self.added += 1;

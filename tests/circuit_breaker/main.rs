@@ -19,4 +19,5 @@ mod scenarios;
 mod settings;
 mod support;
 mod telemetry;
+mod threads;
 mod thresholds;
