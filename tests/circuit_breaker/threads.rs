@@ -21,7 +21,7 @@ use steadfast::{
 };
 use tower::{Layer, Service, service_fn};
 
-const THREADS: u64 = 2;
+const THREADS: usize = 2;
 
 /// What the callers saw: good answers, failures, refusals.
 #[derive(Debug, Default, PartialEq, Eq)]
@@ -36,7 +36,7 @@ struct Seen {
 fn hammer(config: Config, calls: u64, fails: fn(u64) -> bool) -> (Seen, u64, View) {
     let circuit = Circuit::with_config("hammered", config);
     let layer = CircuitBreakerLayer::by_result(&circuit);
-    let (reached, start) = (AtomicU64::new(0), Barrier::new(THREADS as usize));
+    let (reached, start) = (AtomicU64::new(0), Barrier::new(THREADS));
     let run = || {
         let mut service = layer.layer(service_fn(|fails: bool| {
             reached.fetch_add(1, Relaxed);
@@ -79,7 +79,7 @@ fn every_fourth(call: u64) -> bool {
 
 fn adds_up(config: Config, calls: u64) {
     let (seen, reached, view) = hammer(config, calls, every_fourth);
-    let (total, failed) = (THREADS * calls, THREADS * calls / 4);
+    let (total, failed) = (THREADS as u64 * calls, THREADS as u64 * calls / 4);
     assert_eq!(seen, Seen { good: total - failed, failed, refused: 0 });
     assert_eq!(reached, total);
     assert_eq!((view.state, view.calls, view.failed), (State::Closed, total, failed));
@@ -109,7 +109,7 @@ fn refusals_and_calls_of_a_circuit_that_flaps_add_up() {
     let calls = 250_000;
     let (seen, reached, view) = hammer(config, calls, |call| call % 100 < 50);
     assert!(seen.good > 0 && seen.failed > 0 && seen.refused > 0, "{seen:?}");
-    assert_eq!(seen.good + seen.failed + seen.refused, THREADS * calls);
+    assert_eq!(seen.good + seen.failed + seen.refused, THREADS as u64 * calls);
     assert_eq!((reached, view.refused), (seen.good + seen.failed, seen.refused));
     assert!(view.stale <= reached, "{view:?}");
     assert_eq!(view.probes, 0, "every permit came back");
