@@ -75,6 +75,8 @@ const CRATES: &[(&str, &[&str])] = &[
     ("hyper_util", &["src/foreign/hyper", "src/place/hyper"]),
     ("reqwest",    &["src/foreign/reqwest", "src/place/reqwest"]),
     ("rusqlite",   &["src/store/sqlite"]),
+    ("redis",      &["src/store/redis"]),
+    ("sqlx",       &["src/store/postgres"]),
     ("tonic",      &["src/foreign/tonic", "src/place/tonic"]),
     ("tower",      &["src/foreign/tower", "src/place/tower"]),
     ("tower_http", &["src/foreign/tower_http", "src/place/tower_http"]),
