@@ -12,5 +12,7 @@
 
 #[cfg(any(feature = "idempotency", feature = "queue"))]
 pub mod memory;
+#[cfg(all(feature = "redis", feature = "idempotency"))]
+pub mod redis;
 #[cfg(all(feature = "sqlite", any(feature = "idempotency", feature = "queue")))]
 pub mod sqlite;

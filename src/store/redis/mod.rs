@@ -1,0 +1,12 @@
+//! Records in Redis.
+
+mod error;
+mod handle;
+mod idempotency;
+mod layout;
+mod link;
+mod script;
+mod status;
+
+pub use handle::RedisStore;
+pub use redis;
