@@ -1,6 +1,7 @@
 //! Records in Redis.
 
 mod error;
+mod eviction;
 mod handle;
 mod idempotency;
 mod layout;
