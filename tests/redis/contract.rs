@@ -38,3 +38,14 @@ async fn also_on_a_node_of_a_cluster() {
     server.cli_until(&["CLUSTER", "INFO"], "cluster_state:ok");
     idempotency_contract(&store_at(server.port()).await).await.unwrap();
 }
+
+/// The commands that the module docs name, and no other; and no key but its own.
+#[tokio::test]
+async fn a_user_with_its_commands_is_enough() {
+    let server = RedisServer::start();
+    let commands = "+evalsha +eval +get +getrange +set +setrange +del +time";
+    let words = ["ACL", "SETUSER", "service", "on", ">password", "~steadfast:*"];
+    server.cli(&words.into_iter().chain(commands.split(' ')).collect::<Vec<_>>());
+    let address = format!("redis://service:password@127.0.0.1:{}", server.port());
+    idempotency_contract(&RedisStore::connect(address).await.unwrap()).await.unwrap();
+}
