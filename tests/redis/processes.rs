@@ -1,6 +1,9 @@
 //! Two processes, one Redis: this test binary is started again for each.
 
-use crate::{redis_server::RedisServer, support::layer};
+use crate::{
+    redis_server::RedisServer,
+    support::{layer, names},
+};
 use axum::{Router, routing::post};
 use http::StatusCode;
 use std::{
@@ -16,6 +19,7 @@ use steadfast::{
 use tokio::{net::TcpListener, task::JoinSet};
 
 const REDIS: &str = "STEADFAST_TEST_REDIS";
+const LEASE: Duration = Duration::from_millis(400);
 
 /// Serves `POST /`, which takes 300 ms and counts its runs in Redis, and tells its port.
 async fn serve(address: &str, tell: impl FnOnce(u16)) {
@@ -28,7 +32,8 @@ async fn serve(address: &str, tell: impl FnOnce(u16)) {
             (StatusCode::CREATED, format!("run {run}"))
         }
     };
-    let app = Router::new().route("/", post(charge)).layer(layer(RedisStore::connect(address).await.unwrap()));
+    let layer = layer(RedisStore::connect(address).await.unwrap()).with_lease(LEASE);
+    let app = Router::new().route("/", post(charge)).layer(layer);
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     tell(listener.local_addr().unwrap().port());
     axum::serve(listener, app).await.unwrap();
@@ -126,4 +131,35 @@ async fn the_laws_hold_for_three_processes_at_once() {
         std::io::Read::read_to_string(process.0.stderr.as_mut().unwrap(), &mut said).unwrap();
         assert!(ended.success(), "{said}");
     }
+}
+
+/// Nobody knows how far it came, and nobody runs it again: not even when the claim has lapsed.
+#[tokio::test]
+async fn what_a_killed_process_left_is_unknown_and_not_run_again() {
+    let redis = RedisServer::start();
+    let mut killed = Process::start("processes::a_process_that_serves", &redis);
+    let mut other = Process::start("processes::a_process_that_serves", &redis);
+    let (port, other) = (killed.port(), other.port());
+    tokio::spawn(async move {
+        let client = reqwest::Client::new();
+        _ = client.post(format!("http://127.0.0.1:{port}/")).header("idempotency-key", "k").send().await;
+    });
+    while names(&redis).is_empty() {
+        tokio::time::sleep(Duration::from_millis(5)).await;
+    }
+    drop(killed);
+    let title = async || {
+        let (status, _, text) = charge(other, "k").await;
+        let problem: serde_json::Value = serde_json::from_str(&text).unwrap();
+        (status.as_u16(), problem["title"].as_str().unwrap().to_owned())
+    };
+    assert_eq!(title().await, (409, "request in flight".to_owned()));
+    tokio::time::sleep(LEASE * 2).await;
+    for _ in 0..3 {
+        assert_eq!(title().await, (409, "outcome unknown".to_owned()));
+    }
+    assert_eq!(redis.cli(&["GET", "runs"]), "", "it was killed before it counted");
+    // a person found out what was done
+    redis.cli(&["DEL", &names(&redis)[0]]);
+    assert_eq!(charge(other, "k").await, (StatusCode::CREATED, false, "run 1".to_owned()));
 }

@@ -36,6 +36,7 @@ impl RedisStore {
     /// How long [`connect`](Self::connect) and a later reconnect wait for a connection.
     pub const CONNECT_WITHIN: Duration = Duration::from_secs(1);
     /// How long a command waits for its answer. Less than the layer waits for the store (`hold`, 2 s), so that it can ask again.
+    /// Recorded answers that take longer to cross the network need a connection of your own, and a longer `hold`.
     pub const ANSWER_WITHIN: Duration = Duration::from_secs(1);
 
     /// Connects to `redis://[user][:password@]host[:port][/db]`, or to anything else that the client library knows: `rediss://`

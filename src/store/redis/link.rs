@@ -1,9 +1,9 @@
 //! How a command gets to the server and its answer back.
 
-use super::RedisStore;
+use super::{RedisStore, error::code};
 use crate::error::BoxFuture;
 use redis::{
-    Client, Cmd, ErrorKind, RedisError, RedisResult, ServerErrorKind, Value,
+    Client, Cmd, RedisError, RedisResult, Value,
     aio::{ConnectionLike, ConnectionManager, ConnectionManagerConfig},
 };
 use std::sync::{Mutex, MutexGuard, PoisonError};
@@ -93,7 +93,7 @@ impl Link for Own {
 }
 
 fn is_stuck(error: &RedisError) -> bool {
-    error.is_timeout() || error.kind() == ErrorKind::Server(ServerErrorKind::ReadOnly)
+    error.is_timeout() || code(error) == "READONLY"
 }
 
 /// No retries of the connecting itself: whoever calls the store tries again, and knows for how long.
