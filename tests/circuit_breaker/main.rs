@@ -14,6 +14,7 @@ mod circuits;
 mod layer;
 mod machine;
 mod model;
+mod pend;
 mod places;
 mod scenarios;
 mod settings;
