@@ -320,6 +320,7 @@ impl Entry for Shared {
             ("stale", view.stale.into()),
         ];
         state.extend(retry_after.map(|after| ("retry_after_ms", after.into())));
+        state.extend(view.ramp_up.map(|share| ("ramp_up", share.into())));
         state
     }
 }

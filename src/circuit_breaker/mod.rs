@@ -139,6 +139,7 @@ mod keyed;
 mod keyed_by;
 mod layer;
 mod line;
+mod named;
 mod permit;
 mod probes;
 mod ramp;

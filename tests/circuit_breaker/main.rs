@@ -11,11 +11,14 @@
 
 mod bodies;
 mod circuits;
+mod handles;
 mod layer;
+mod listeners;
 mod machine;
 mod model;
 mod pend;
 mod places;
+mod ramp;
 mod scenarios;
 mod settings;
 mod support;
