@@ -55,7 +55,8 @@ impl<C, M> CircuitBreakerLayer<C, M> {
         }
     }
 
-    /// A call ends with the head of its response: for streams that are meant to last. What breaks later is not seen.
+    /// A call ends with the head of its response: for streams that are meant to last, and for downloads that take longer than
+    /// `slow` and may be given up, which would count as failures. What breaks later is not seen.
     #[must_use]
     pub fn until_head(mut self) -> Self {
         self.until_head = true;

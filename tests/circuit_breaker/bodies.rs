@@ -177,7 +177,8 @@ async fn an_overloaded_probe_reopens_for_as_long_as_it_was_told() {
 async fn a_long_download_that_is_given_up_is_a_failure_unless_its_call_ended_with_the_head() {
     // a chunk a second, for ever
     let inner = service_fn(|_: Request<()>| async {
-        let chunks = tokio_stream::StreamExt::throttle(tokio_stream::iter(std::iter::repeat_with(|| data("x"))), SECOND);
+        let chunks =
+            tokio_stream::StreamExt::throttle(tokio_stream::iter(std::iter::repeat_with(|| data("x"))), SECOND);
         Ok::<_, Infallible>(Response::new(StreamBody::new(chunks)))
     });
     for (until_head, run) in [(false, 1), (true, 0)] {

@@ -10,7 +10,9 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, missing_docs, reason = "tests fail by panicking")]
 
 mod bodies;
+mod by_hand;
 mod circuits;
+mod cost;
 mod handles;
 mod layer;
 mod listeners;

@@ -29,8 +29,11 @@ fn libraries() -> Vec<PathBuf> {
     let test = std::env::current_exe().unwrap();
     let files = fs::read_dir(test.parent().unwrap()).unwrap().map(|file| file.unwrap().path());
     let name = |path: &Path| path.file_name().unwrap().to_string_lossy().into_owned();
-    let mut found: Vec<_> =
-        files.filter(|path| name(path).starts_with("libsteadfast-") && name(path).ends_with(".rlib")).collect();
+    let mut found: Vec<_> = files
+        .filter(|path| {
+            name(path).starts_with("libsteadfast-") && path.extension().is_some_and(|extension| extension == "rlib")
+        })
+        .collect();
     found.sort_by_key(|path| std::cmp::Reverse(path.metadata().unwrap().modified().unwrap()));
     found
 }
