@@ -154,7 +154,8 @@ impl Machine {
         Ok(Permit::new(self.generation, slot, now))
     }
 
-    /// What [`admit`](Self::admit) would say no with, now; nothing is counted and no permit goes out.
+    /// What [`admit`](Self::admit) would say no with, now; nothing is counted and no permit goes out. Whom a ramp is against is
+    /// not known before.
     pub fn would_refuse(&mut self, now: u64) -> Option<Rejected> {
         let now = self.advance(now);
         match (self.mode, self.phase) {

@@ -7,7 +7,6 @@ use super::{
     state::{Machine, Outlook, Room},
 };
 use std::{
-    fmt,
     pin::Pin,
     sync::{
         Arc, Mutex, MutexGuard, PoisonError, TryLockError, Weak,
@@ -176,10 +175,13 @@ impl Waiting {
 
     /// Gives those who have to be woken because nobody could set it.
     fn set_timer(&self, queue: &mut Queue, circuit: &Shared, outlook: Outlook, in_task: bool) -> Vec<Waker> {
-        let at = outlook.until.into_iter().chain(queue.line.turn_ends()).min();
-        let at = at.and_then(|at| circuit.origin.checked_add(Duration::from_nanos(at)));
-        let Some(at) = at.filter(|_| !queue.line.nobody_waits()) else {
+        if queue.line.nobody_waits() {
             queue.timer = None;
+            return Vec::new();
+        }
+        let at = outlook.until.into_iter().chain(queue.line.turn_ends()).min();
+        let Some(at) = at.and_then(|at| circuit.origin.checked_add(Duration::from_nanos(at))) else {
+            // no moment is known; one that is here already may be set to the next one by whoever
             return Vec::new();
         };
         let mut rang = self.rang.swap(false, Ordering::SeqCst);
@@ -222,8 +224,5 @@ impl Waiting {
     }
 }
 
-impl fmt::Debug for Place {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_tuple("Place").field(&self.0.as_ref().map(|(_, place)| place)).finish()
-    }
-}
+#[cfg(test)]
+mod tests;

@@ -528,3 +528,21 @@ fn nobody_is_forgotten_when_threads_open_close_wait_and_leave() {
     assert!(finished, "somebody waits for ever: {:?}", circuit.snapshot());
     assert_eq!(calls.load(SeqCst), 32 * 80);
 }
+
+#[tokio::test(start_paused = true)]
+async fn a_probe_without_a_lease_that_is_given_up_wakes_one_and_not_all() {
+    let config = after_a_run_of(1).with_half_open_permits(n(1)).with_lease(Duration::MAX);
+    let circuit = Circuit::with_config("payments", config);
+    circuit.open_for(10 * SECOND);
+    let mut all = Waiter::many(&circuit, 5);
+    pass(10 * SECOND).await;
+    assert!(all[0].is_ready());
+    let hangs = all[0].service.call((3600 * SECOND, false));
+    pass(SECOND).await;
+    assert_eq!(woken(&all), 1);
+    drop(hangs);
+    assert_eq!(woken(&all), 2);
+    // and its turn ends like any other
+    pass(TURN).await;
+    assert_eq!(woken(&all), 3);
+}
