@@ -154,19 +154,19 @@ async fn a_call_that_a_ramp_refuses_is_repeated_by_retry() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_wait_for_an_open_circuit_ends_at_the_deadline_and_leaves_no_place_behind() {
+async fn no_deadline_of_a_layer_bounds_the_wait_for_a_circuit_that_pends() {
     let (other, circuit) = (OtherSide::always(Step::Answers(200)), Circuit::new("payments"));
     circuit.open_for(60 * SECOND);
     let total = TimeoutLayer::total(3 * SECOND);
     let waits = CircuitBreakerLayer::new(&circuit).with_readiness(Readiness::Pend);
-    let client = ServiceBuilder::new().layer(retry()).layer(total).layer(waits).service(other.clone());
+    let client = ServiceBuilder::new().layer(total).layer(retry()).layer(waits).service(other.clone());
     let start = Instant::now();
-    for _ in 0..10 {
-        // readiness has no deadline of its own: whoever waits for it gives it one
-        assert!(tokio::time::timeout(3 * SECOND, client.clone().oneshot(get())).await.is_err());
+    for _ in 0..5 {
+        // readiness comes before the call, and the deadline begins with the call
+        assert!(tokio::time::timeout(10 * SECOND, client.clone().oneshot(get())).await.is_err());
     }
-    assert_eq!(start.elapsed().as_secs(), 30);
-    // the ten who gave up hold up nobody: the eleventh is the first
+    assert_eq!(start.elapsed().as_secs(), 50);
+    // the five who gave up left no place behind: the sixth is the first
     client.oneshot(get()).await.unwrap();
     assert_eq!((other.calls(), start.elapsed().as_secs()), (1, 60));
 }
