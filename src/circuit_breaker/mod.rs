@@ -110,7 +110,7 @@
 //!
 //! With [`Readiness::Pend`] `poll_ready` of a single circuit is pending while it refuses, for load balancers and for callers who
 //! would rather wait. Every service waits for itself, in the order in which they came; a clone is another one. Whatever closes
-//! the circuit, disables it or makes it a shadow wakes all of them before it returns. At the end of an open period, and for each
+//! the circuit, disables it or makes it a shadow wakes all of them at once. At the end of an open period, and for each
 //! permit that comes back, as many are woken as there are permits: it is their turn. A turn passes on when its owner calls, is
 //! dropped, or has not called for a tenth of a second; twice as many are woken each time that nobody came. They all share one
 //! timer of tokio's, and nothing is spawned. Who is ready holds no permit: a call that comes too late, or that the ramp is
