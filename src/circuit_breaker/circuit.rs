@@ -1,9 +1,10 @@
 use super::{
     config::Config,
     permit::{Permit, Rejected, Signal},
-    state::{Machine, Mode, Phase, nanos},
+    state::{Machine, Mode, Outlook, Phase, nanos},
     telemetry::Series,
     view::{Change, State, View},
+    waiting::Waiting,
 };
 use crate::{
     classify::{Record, Ticket, Verdict},
@@ -22,17 +23,19 @@ use tokio::{sync::watch, time::Instant};
 
 /// One circuit: a handle, whose clones are the same circuit. See the [module docs](crate::circuit_breaker).
 #[derive(Clone)]
-pub struct Circuit(Arc<Shared>);
+pub struct Circuit(pub(super) Arc<Shared>);
 
 pub(super) struct Shared {
     name: Arc<str>,
     series: Series,
-    origin: Instant,
+    pub(super) origin: Instant,
     /// The generation in which calls flow without asking the machine; [`LOCKED`]: ask it. Written under the machine's lock.
     gate: AtomicU32,
     machine: Mutex<Machine>,
     /// Somebody is telling of changes: one at a time, so that they are told in order.
     telling: AtomicBool,
+    /// Those who wait until it lets calls through, if there ever were any.
+    pub(super) waiting: OnceLock<Box<Waiting>>,
     subscribers: OnceLock<watch::Sender<State>>,
 }
 
@@ -86,6 +89,7 @@ impl Circuit {
             gate,
             machine: Mutex::new(machine),
             telling: AtomicBool::new(false),
+            waiting: OnceLock::new(),
             subscribers: OnceLock::new(),
         };
         Self(Arc::new(shared))
@@ -150,7 +154,7 @@ impl Circuit {
     /// Whether it would say no now; then the inner service need not be asked whether it is ready.
     #[inline]
     pub(super) fn would_refuse(&self) -> bool {
-        self.0.gate.load(Ordering::Acquire) == LOCKED && self.0.with(Machine::would_refuse).is_some()
+        !self.0.flows() && self.0.with(Machine::would_refuse).is_some()
     }
 
     #[inline]
@@ -209,7 +213,8 @@ impl Circuit {
 
 /// The generation that may pass without asking the machine.
 fn open_gate(machine: &Machine) -> u32 {
-    let free = machine.mode == Mode::Auto && machine.phase == Phase::Closed && !machine.config.tracks_in_flight();
+    let whole = machine.phase == Phase::Closed && machine.ramp.is_none();
+    let free = machine.mode == Mode::Auto && whole && !machine.config.tracks_in_flight();
     if free { machine.generation } else { LOCKED }
 }
 
@@ -223,7 +228,7 @@ impl Shared {
     }
 
     /// Does something with the machine, and then, outside the lock, tells of what it changed.
-    fn with<T>(&self, work: impl FnOnce(&mut Machine, u64) -> T) -> T {
+    pub(super) fn with<T>(&self, work: impl FnOnce(&mut Machine, u64) -> T) -> T {
         let now = self.now();
         let (out, changed) = {
             let mut machine = self.lock();
@@ -238,7 +243,22 @@ impl Shared {
         if changed {
             self.tell();
         }
+        if let Some(waiting) = self.waiting.get() {
+            waiting.look(self);
+        }
         out
+    }
+
+    /// What those who wait can hope for now. Moves nothing, so that there is nothing to tell of.
+    pub(super) fn outlook(&self) -> Outlook {
+        let now = self.now();
+        self.lock().outlook(now)
+    }
+
+    /// Whether calls flow without asking the machine.
+    #[inline]
+    pub(super) fn flows(&self) -> bool {
+        self.gate.load(Ordering::Acquire) != LOCKED
     }
 
     fn tell(&self) {
@@ -300,6 +320,7 @@ impl Entry for Shared {
             ("stale", view.stale.into()),
         ];
         state.extend(retry_after.map(|after| ("retry_after_ms", after.into())));
+        state.extend(view.ramp_up.map(|share| ("ramp_up", share.into())));
         state
     }
 }

@@ -1,4 +1,5 @@
 use super::{Circuit, Config, keyed::Keyed};
+use crate::registry::{Registry, registry};
 use std::{fmt, sync::Arc};
 
 /// One circuit, or one for each key; what a [`CircuitBreakerLayer`](super::CircuitBreakerLayer) takes. Clones share them.
@@ -50,6 +51,14 @@ impl Circuits {
         }
     }
 
+    /// All that there are at this moment: the one without a key first, then those by key, in no order.
+    pub fn list(&self) -> Vec<Circuit> {
+        match &self.0 {
+            Kind::One(circuit) => vec![circuit.clone()],
+            Kind::Keyed(keyed) => keyed.list(),
+        }
+    }
+
     /// How many there are.
     pub fn len(&self) -> usize {
         match &self.0 {
@@ -87,10 +96,24 @@ impl Circuits {
         }
     }
 
+    /// Lists them in this registry as well.
+    #[must_use]
+    pub fn with_registry(self, registry: &Registry) -> Self {
+        match &self.0 {
+            Kind::One(circuit) => registry.add(&circuit.0),
+            Kind::Keyed(keyed) => registry.add(keyed),
+        }
+        self
+    }
+
+    pub(super) const fn of_keys(keyed: Arc<Keyed>) -> Self {
+        Self(Kind::Keyed(keyed))
+    }
+
     fn keyed(keyed: Keyed) -> Self {
         let keyed = Arc::new(keyed);
-        crate::registry::registry().add(&keyed);
-        Self(Kind::Keyed(keyed))
+        registry().add(&keyed);
+        Self::of_keys(keyed)
     }
 }
 

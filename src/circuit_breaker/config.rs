@@ -39,6 +39,8 @@ pub struct Config {
     pub(super) half_open_decision: Decision,
     #[cfg_attr(feature = "serde", serde(with = "crate::setting::optional_duration"))]
     pub(super) lease: Option<Duration>,
+    #[cfg_attr(feature = "serde", serde(with = "crate::setting::optional_duration"))]
+    pub(super) ramp_up: Option<Duration>,
 }
 
 /// What becomes of the number of times that a circuit opened in a row, from which the next open period is reckoned.
@@ -202,6 +204,21 @@ impl Config {
         self
     }
 
+    /// Once probes have closed it, the share of calls that go through grows from a tenth to all of them over this period, and
+    /// the rest is refused. Off by default; zero is off. Nothing ramps up that is closed by hand.
+    #[must_use]
+    pub const fn with_ramp_up(mut self, period: Duration) -> Self {
+        self.ramp_up = Some(period);
+        self
+    }
+
+    /// All calls go through as soon as it is closed.
+    #[must_use]
+    pub const fn without_ramp_up(mut self) -> Self {
+        self.ramp_up = None;
+        self
+    }
+
     /// Calls in flight are kept track of: each is looked at when it crosses `slow`.
     pub(super) const fn tracks_in_flight(&self) -> bool {
         self.count_in_flight_slow && self.slow_rate.is_some()
@@ -229,6 +246,7 @@ impl Default for Config {
             half_open_permits: Self::HALF_OPEN_PERMITS,
             half_open_decision: Decision::Early,
             lease: None,
+            ramp_up: None,
         }
     }
 }

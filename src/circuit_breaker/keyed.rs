@@ -94,6 +94,11 @@ impl Keyed {
         self.circuits.get(key)
     }
 
+    pub(super) fn list(&self) -> Vec<Circuit> {
+        let keyed = self.circuits.iter().map(|(_, circuit)| circuit);
+        [self.unkeyed.clone()].into_iter().chain(keyed).collect()
+    }
+
     pub(super) fn len(&self) -> usize {
         self.circuits.len()
     }

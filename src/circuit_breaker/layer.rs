@@ -1,4 +1,4 @@
-use super::{CircuitBreaker, Circuits, KeyedBy};
+use super::{CircuitBreaker, Circuits, KeyedBy, Readiness, waiting::Place};
 use crate::{
     answer::{Fail, Respond},
     classify::{ByResult, Http},
@@ -11,6 +11,7 @@ pub struct CircuitBreakerLayer<C = Http, M = Fail> {
     pub(super) circuits: Circuits,
     pub(super) classify: Arc<C>,
     pub(super) until_head: bool,
+    pub(super) readiness: Readiness,
     mode: PhantomData<fn() -> M>,
 }
 
@@ -31,7 +32,13 @@ impl CircuitBreakerLayer<ByResult> {
 impl<C> CircuitBreakerLayer<C> {
     /// With this classifier.
     pub fn with(circuits: impl Into<Circuits>, classify: C) -> Self {
-        Self { circuits: circuits.into(), classify: Arc::new(classify), until_head: false, mode: PhantomData }
+        Self {
+            circuits: circuits.into(),
+            classify: Arc::new(classify),
+            until_head: false,
+            readiness: Readiness::Reject,
+            mode: PhantomData,
+        }
     }
 }
 
@@ -43,14 +50,27 @@ impl<C, M> CircuitBreakerLayer<C, M> {
             circuits: self.circuits,
             classify: self.classify,
             until_head: self.until_head,
+            readiness: self.readiness,
             mode: PhantomData,
         }
     }
 
-    /// A call ends with the head of its response: for streams that are meant to last. What breaks later is not seen.
+    /// A call ends with the head of its response: for streams that are meant to last, and for downloads that take longer than
+    /// `slow` and may be given up, which would count as failures. What breaks later is not seen.
     #[must_use]
     pub fn until_head(mut self) -> Self {
         self.until_head = true;
+        self
+    }
+
+    /// What `poll_ready` says while the circuit refuses. [`Readiness::Pend`] holds for a single [`Circuit`](super::Circuit): of
+    /// circuits by key nobody knows before the request which one it will be, and they are asked in the call as ever.
+    ///
+    /// # Panics
+    /// Not here; but a service with [`Readiness::Pend`] waits by tokio's timer, which panics outside of a runtime that has one.
+    #[must_use]
+    pub const fn with_readiness(mut self, readiness: Readiness) -> Self {
+        self.readiness = readiness;
         self
     }
 
@@ -76,6 +96,7 @@ impl<C, M> CircuitBreakerLayer<C, M> {
             circuits: self.circuits,
             classify: Arc::new(KeyedBy::new(self.classify, key)),
             until_head: self.until_head,
+            readiness: self.readiness,
             mode: PhantomData,
         }
     }
@@ -85,7 +106,7 @@ impl<S, C, M> Layer<S> for CircuitBreakerLayer<C, M> {
     type Service = CircuitBreaker<S, C, M>;
 
     fn layer(&self, inner: S) -> CircuitBreaker<S, C, M> {
-        CircuitBreaker { inner, layer: self.clone(), skipped: false }
+        CircuitBreaker { inner, layer: self.clone(), skipped: false, place: Place::default() }
     }
 }
 
@@ -95,6 +116,7 @@ impl<C, M> Clone for CircuitBreakerLayer<C, M> {
             circuits: self.circuits.clone(),
             classify: self.classify.clone(),
             until_head: self.until_head,
+            readiness: self.readiness,
             mode: PhantomData,
         }
     }
@@ -105,6 +127,7 @@ impl<C, M> fmt::Debug for CircuitBreakerLayer<C, M> {
         f.debug_struct("CircuitBreakerLayer")
             .field("circuits", &self.circuits)
             .field("until_head", &self.until_head)
+            .field("readiness", &self.readiness)
             .finish_non_exhaustive()
     }
 }

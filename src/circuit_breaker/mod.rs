@@ -50,12 +50,17 @@
 //!     by hand: forced open, disabled, shadow; each until an expiry, another word, or reset()
 //! ```
 //!
+//! With [`with_ramp_up`](Config::with_ramp_up) a circuit that its probes closed lets a tenth of the calls through at first, and
+//! more and more until, at the end of the period, all go: what came back is not met by everybody. Which ones go is counted and
+//! not drawn: they are spread evenly. Failures open it as ever.
+//!
 //! What an outcome counts for stands in [`classify`](crate::classify): failures of all kinds count; `Overloaded` (429) counts for
 //! the rate and fails a probe and leaves a run as it is; `Rejected` (404) is a success; `Refused`, `Ignored`, 501 and
 //! UNIMPLEMENTED count for nothing. A call that its caller dropped counts for nothing either, unless it was `slow` by then: it
 //! failed, or else a timeout further out would hide every hang. A panic is a failure. The outcome is that of the whole
-//! response, the body and its trailers included; [`until_head`](CircuitBreakerLayer::until_head) is for streams that are
-//! meant to last.
+//! response, the body and its trailers included. A body that is dropped before its end is a call that was dropped: after `slow`
+//! it failed. So [`until_head`](CircuitBreakerLayer::until_head) is for streams that are meant to last, and for downloads that
+//! take longer than `slow` and are often given up.
 //!
 //! Every permit carries the generation of the circuit: a call that began before the last change of state is counted as stale,
 //! and moves nothing.
@@ -78,6 +83,8 @@
 //! | `half_open_permits` | 3 | 1.. | one good answer can be luck; two of three close it |
 //! | `half_open_decision` | `early` | or `all` | no more calls are spent on what is settled |
 //! | `lease` | the longer of `open_for` and twice `slow` | | a probe that hangs cannot hold the circuit half-open |
+//! | `ramp_up` | none | | most of what comes back can take all calls at once |
+//! | [`Readiness`] (of the layer) | `Reject` | or `Pend` | who calls is told at once why not, and needs no timer |
 //!
 //! What to choose instead for a busy service, for a slow one and for very many destinations is [worked out, with a test for
 //! each number](crate::guide::thresholds).
@@ -90,6 +97,7 @@
 //! | error | means | what to do |
 //! | --- | --- | --- |
 //! | [`Refused`](crate::error::Refused) with `retry_after()` | the circuit is open, nothing was sent | come again then: zero is now |
+//! | the same, from a closed circuit | it ramps up, and the call was beyond the share | come again then: a tenth of the ramp later |
 //! | [`Refused`](crate::error::Refused) without | probes are on their way, or somebody forced it open | come again later, or give up |
 //! | any other | the inner service's own error, boxed ([`Fail`](crate::answer::Fail)) or as it was ([`Respond`](crate::answer::Respond)) | |
 //!
@@ -100,10 +108,25 @@
 //! was not asked is not called, even if the circuit's period ends in between. With a circuit per key, which is not known yet,
 //! `poll_ready` is the inner service's. A drop gives the permit back.
 //!
+//! With [`Readiness::Pend`] `poll_ready` of a single circuit is pending while it refuses, for load balancers and for callers who
+//! would rather wait. Every service waits for itself, in the order in which they came; a clone is another one. Whatever closes
+//! the circuit, disables it or makes it a shadow wakes all of them at once. At the end of an open period, and for each
+//! permit that comes back, as many are woken as there are permits: it is their turn. A turn passes on when its owner calls, is
+//! dropped, or has not called for a tenth of a second; twice as many are woken each time that nobody came. They all share one
+//! timer of tokio's, and nothing is spawned. Who is ready holds no permit: a call that comes too late, or that the ramp is
+//! against, is refused as ever. A place in the line is left when the service is dropped, not when a future of `ready()` is.
+//! Give the wait a deadline of its own: a [`TimeoutLayer`](crate::timeout::TimeoutLayer) begins with the call.
+//!
 //! While it is closed a call asks for leave with one atomic load, unless there is a slow rate: then calls in flight are kept
-//! in a list, under the same short lock under which outcomes are recorded. There is no timer: a call that hangs is seen to
-//! have crossed `slow` by the next call, outcome or look at the circuit, and counts from the moment at which it did. No
-//! event, metric or subscriber is told under the lock, and changes are told in order.
+//! in a list, under the same short lock under which outcomes are recorded. There is no timer unless somebody waits: a call
+//! that hangs is seen to have crossed `slow` by the next call, outcome or look at the circuit, and counts from the moment at
+//! which it did. While it ramps up, every call asks under the lock.
+//!
+//! No event, metric or subscriber is told under the lock, and changes are told in order. Recorders of metrics and subscribers
+//! of events run on the thread of the call, outcome or hand that they hear of: one that is slow delays that one and no other,
+//! and tells of what others change meanwhile. One that panics does not reach the caller, nor keep the next from being told.
+//!
+//! Whoever holds no handle finds one by its name: [`Circuit::named`], [`Circuits::named`], [`Circuits::list`].
 //!
 //! A [`Circuits`] keeps up to its capacity; one that is in use, open, or knows of failures in the last hour is not let go.
 //!
@@ -118,11 +141,12 @@
 //!
 //! Events (target `steadfast`): `circuit changed` (WARN when it opens, else INFO) and `circuit would have changed` (shadow),
 //! with `circuit`, `from`, `to`, `reason`. Metrics, with the label `name`: [`CIRCUIT_STATE`] (label `state`; one is at 1, from
-//! the start; they are written one after the other, so a scrape in that moment can find none or two), [`CIRCUIT_CALLS`] (label
-//! `outcome`), [`CIRCUIT_REFUSED`] (label `state`; `shadow`: would have been), [`CIRCUIT_TRANSITIONS`] (label `reason`).
+//! the start; the new state is written before the old one is taken back, so a scrape in that moment finds both, and none
+//! never), [`CIRCUIT_CALLS`] (label `outcome`), [`CIRCUIT_REFUSED`] (label `state`; `closed`: by a ramp; `shadow`: would have
+//! been), [`CIRCUIT_TRANSITIONS`] (label `reason`).
 //! Circuits by key count under the name of them all and have no gauge: keys come from requests, and every series is kept for
 //! ever. In the [`registry`](crate::registry()): `circuit` with `state`, `reason`, `calls`, `failed`, `slow`, `refused`,
-//! `stale`, `retry_after_ms`; `circuits` (many as one) with `circuits`, `open`, `half_open`.
+//! `stale`, `retry_after_ms`, `ramp_up`; `circuits` (many as one) with `circuits`, `open`, `half_open`.
 //!
 //! [`CIRCUIT_STATE`]: crate::telemetry::names::CIRCUIT_STATE
 //! [`CIRCUIT_CALLS`]: crate::telemetry::names::CIRCUIT_CALLS
@@ -138,13 +162,18 @@ mod in_flight;
 mod keyed;
 mod keyed_by;
 mod layer;
+mod line;
+mod named;
 mod permit;
 mod probes;
+mod ramp;
+mod readiness;
 mod service;
 pub mod state;
 mod telemetry;
 mod time_window;
 mod view;
+mod waiting;
 mod window;
 
 pub use circuit::{Circuit, Snapshot};
@@ -153,6 +182,7 @@ pub use config::{Attempts, Config, Decision};
 pub use future::ResponseFuture;
 pub use keyed_by::KeyedBy;
 pub use layer::CircuitBreakerLayer;
+pub use readiness::Readiness;
 pub use service::CircuitBreaker;
 pub use view::{Reason, State, View};
 pub use window::Window;

@@ -85,7 +85,7 @@ pub struct Rejected {
 }
 
 impl Rejected {
-    /// `Open`, `HalfOpen` or `ForcedOpen`.
+    /// `Open`, `HalfOpen` or `ForcedOpen`; `Closed` while it ramps up.
     pub const fn state(&self) -> State {
         self.state
     }
@@ -104,6 +104,7 @@ impl Rejected {
     pub const fn why(&self) -> &'static str {
         match (self.state, self.reason) {
             (State::ForcedOpen, _) => "circuit forced open",
+            (State::Closed, _) => "circuit closed, the share of calls that go through is growing",
             (State::HalfOpen, _) => "circuit half-open, all probes are out",
             (_, Reason::ConsecutiveFailures) => "circuit open after a run of failures",
             (_, Reason::FailureRate) => "circuit open, the failure rate is too high",

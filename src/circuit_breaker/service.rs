@@ -1,11 +1,11 @@
-use super::{CircuitBreakerLayer, ResponseFuture};
+use super::{Circuit, CircuitBreakerLayer, Readiness, ResponseFuture, waiting::Place};
 use crate::{
     answer::{Answer, Cause, Fail},
     classify::{Classify, Http, Recorder},
 };
 use std::{
     fmt,
-    task::{Context, Poll},
+    task::{Context, Poll, ready},
 };
 use tower_service::Service;
 
@@ -16,6 +16,8 @@ pub struct CircuitBreaker<S, C = Http, M = Fail> {
     /// The circuit refused when readiness was asked for, so the inner service was not asked: it must not be called then,
     /// whatever the circuit says by now.
     pub(super) skipped: bool,
+    /// In the line of those who wait, with [`Readiness::Pend`].
+    pub(super) place: Place,
 }
 
 impl<S, C, M, Req> Service<Req> for CircuitBreaker<S, C, M>
@@ -29,8 +31,13 @@ where
     type Future = ResponseFuture<S, Req, C, M>;
 
     fn poll_ready(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), M::Error>> {
+        let one = self.layer.circuits.one();
+        if let (Readiness::Pend, Some(circuit)) = (self.layer.readiness, one) {
+            ready!(circuit.poll_room(&mut self.place, cx));
+            return self.inner.poll_ready(cx).map_err(M::fail);
+        }
         // what hangs may never be ready again: who has to be refused is not kept waiting for it
-        self.skipped = self.layer.circuits.one().is_some_and(super::Circuit::would_refuse);
+        self.skipped = one.is_some_and(Circuit::would_refuse);
         if self.skipped { Poll::Ready(Ok(())) } else { self.inner.poll_ready(cx).map_err(M::fail) }
     }
 
@@ -38,6 +45,8 @@ where
         let classify = &self.layer.classify;
         let circuit = self.layer.circuits.get(classify.authority(&request));
         let admitted = if self.skipped { Err(circuit.refuse()) } else { circuit.admit() };
+        // the permit first: else the next one would be woken for it
+        self.place.leave();
         match admitted {
             Err(refused) => ResponseFuture::refused(M::answer(&M::see(&request), Cause::Refused(refused))),
             Ok(ticket) => {
@@ -53,7 +62,7 @@ where
 
 impl<S: Clone, C, M> Clone for CircuitBreaker<S, C, M> {
     fn clone(&self) -> Self {
-        Self { inner: self.inner.clone(), layer: self.layer.clone(), skipped: false }
+        Self { inner: self.inner.clone(), layer: self.layer.clone(), skipped: false, place: Place::default() }
     }
 }
 

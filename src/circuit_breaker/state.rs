@@ -24,12 +24,15 @@
 
 mod manual;
 mod moves;
+mod outlook;
+mod ramping;
 
 use super::{
     config::Config,
     in_flight::InFlight,
     permit::{NO_SLOT, UNCOUNTED},
     probes::Probes,
+    ramp::Ramp,
     view::{Reason, State, View},
     window::{Counts, Samples},
 };
@@ -38,6 +41,7 @@ pub use super::{
     view::Change,
 };
 use crate::backoff::Hint;
+pub(super) use outlook::{Outlook, Room};
 use std::{mem, sync::Arc, time::Duration};
 
 /// One circuit.
@@ -62,6 +66,8 @@ pub struct Machine {
     not_before: u64,
     probes: Probes,
     in_flight: InFlight,
+    /// Closed by its probes, and not trusted with all calls yet.
+    pub(super) ramp: Option<Ramp>,
     random: fastrand::Rng,
     refused: u64,
     stale: u64,
@@ -107,6 +113,7 @@ impl Machine {
             not_before: 0,
             probes: Probes::default(),
             in_flight: InFlight::new(),
+            ramp: None,
             random: fastrand::Rng::with_seed(seed),
             refused: 0,
             stale: 0,
@@ -136,6 +143,7 @@ impl Machine {
             }
             self.enter(Phase::HalfOpen, Reason::OpenExpired, now);
         }
+        self.try_ramp(now)?;
         let slot = match self.phase {
             Phase::Closed if !self.config.tracks_in_flight() => NO_SLOT,
             Phase::HalfOpen if self.probes.taken(self.in_flight.len()) >= self.config.half_open_permits.get() => {
@@ -146,7 +154,8 @@ impl Machine {
         Ok(Permit::new(self.generation, slot, now))
     }
 
-    /// What [`admit`](Self::admit) would say no with, now; nothing is counted and no permit goes out.
+    /// What [`admit`](Self::admit) would say no with, now; nothing is counted and no permit goes out. Whom a ramp is against is
+    /// not known before.
     pub fn would_refuse(&mut self, now: u64) -> Option<Rejected> {
         let now = self.advance(now);
         match (self.mode, self.phase) {
@@ -175,7 +184,7 @@ impl Machine {
 
     fn rejected(&self, state: State, until: u64) -> Rejected {
         let retry_after = (until != NEVER).then(|| Duration::from_nanos(until - self.now.min(until)));
-        Rejected { state, reason: self.reason, retry_after }
+        Rejected { state, reason: self.reason_now(), retry_after }
     }
 
     /// What a call came to. `hint`: when the other side wants to be asked again; `duration`: from leave to outcome.
@@ -251,7 +260,7 @@ impl Machine {
         View {
             state,
             beneath: if state == State::Shadow { self.phase.into() } else { state },
-            reason: self.reason,
+            reason: self.reason_now(),
             retry_after: self.rejected(state, until).retry_after,
             calls: counts.total,
             failed: counts.failed,
@@ -260,6 +269,7 @@ impl Machine {
             slow_rate: rate(counts.slow),
             run: self.run,
             attempts: self.attempts,
+            ramp_up: self.ramp_share(now),
             probes: if self.phase == Phase::HalfOpen { self.in_flight.len() } else { 0 },
             refused: self.refused,
             stale: self.stale,
@@ -272,6 +282,7 @@ impl Machine {
         let now = self.advance(now);
         let Counts { failed, slow, .. } = self.samples.counts(now);
         self.state() != State::Closed
+            || self.ramp.is_some()
             || (failed, slow, self.run, self.in_flight.len()) != (0, 0, 0, 0)
             || self.attempts_left(now) > 0
     }

@@ -5,7 +5,10 @@ use crate::{
     classify::Outcome,
     telemetry::{count, event, gauge, names},
 };
-use std::sync::Arc;
+use std::{
+    panic::{self, AssertUnwindSafe},
+    sync::Arc,
+};
 
 /// The metrics of a circuit, under the label `name`.
 pub(super) struct Series {
@@ -24,11 +27,15 @@ impl Series {
         Self { name, own: false }
     }
 
-    /// Exactly one of the gauges is at 1.
+    /// Exactly one of the gauges is at 1, except for a moment: they can only be written one by one. The new one goes first, so
+    /// that in that moment there are two, and the circuit was in both states within it; none would be a state that there is not.
     pub(super) fn state(&self, now: State) {
-        for state in State::ALL.into_iter().filter(|_| self.own) {
-            let value = if state == now { 1.0 } else { 0.0 };
-            gauge(names::CIRCUIT_STATE, &self.name, ("state", state.as_str()), value);
+        if self.own {
+            let set = |state: State, value| gauge(names::CIRCUIT_STATE, &self.name, ("state", state.as_str()), value);
+            unharmed(|| {
+                set(now, 1.0);
+                State::ALL.into_iter().filter(|state| *state != now).for_each(|state| set(state, 0.0));
+            });
         }
     }
 
@@ -36,24 +43,38 @@ impl Series {
     pub(super) fn changed(&self, circuit: &str, change: Change) {
         let (from, to, reason) = (change.from().as_str(), change.to().as_str(), change.reason().as_str());
         if change.is_shadow() {
-            event!(INFO, "circuit would have changed", circuit = circuit, from = from, to = to, reason = reason);
-            return;
+            return unharmed(|| {
+                event!(INFO, "circuit would have changed", circuit = circuit, from = from, to = to, reason = reason);
+            });
         }
         self.state(change.to());
-        count(names::CIRCUIT_TRANSITIONS, &self.name, ("reason", reason));
-        match change.to() {
+        unharmed(|| count(names::CIRCUIT_TRANSITIONS, &self.name, ("reason", reason)));
+        unharmed(|| match change.to() {
             State::Open | State::ForcedOpen => {
                 event!(WARN, "circuit changed", circuit = circuit, from = from, to = to, reason = reason);
             }
             _ => event!(INFO, "circuit changed", circuit = circuit, from = from, to = to, reason = reason),
-        }
+        });
     }
 
     pub(super) fn refused(&self, state: State) {
-        count(names::CIRCUIT_REFUSED, &self.name, ("state", state.as_str()));
+        if METRICS {
+            unharmed(|| count(names::CIRCUIT_REFUSED, &self.name, ("state", state.as_str())));
+        }
     }
 
     pub(super) fn call(&self, outcome: Outcome) {
-        count(names::CIRCUIT_CALLS, &self.name, ("outcome", outcome.as_str()));
+        if METRICS {
+            unharmed(|| count(names::CIRCUIT_CALLS, &self.name, ("outcome", outcome.as_str())));
+        }
     }
+}
+
+/// Without it a call does not even set out to count.
+const METRICS: bool = cfg!(feature = "metrics");
+
+/// Recorders and subscribers run on the thread of the call that they hear of, often in a drop: where one panics, its panic ends
+/// here. The call goes on, and so does what is told after it.
+fn unharmed(tell: impl FnOnce()) {
+    drop(panic::catch_unwind(AssertUnwindSafe(tell)));
 }

@@ -65,6 +65,8 @@ pub enum Reason {
     LeaseExpired,
     /// The probes were well.
     ProbesSucceeded,
+    /// The probes were well, and the share of calls that go through is still growing.
+    RampingUp,
     /// Somebody did it by hand.
     Manual,
     /// What was done by hand had an end.
@@ -84,6 +86,7 @@ impl Reason {
             Self::ProbeSlow => "probe_slow",
             Self::LeaseExpired => "lease_expired",
             Self::ProbesSucceeded => "probes_succeeded",
+            Self::RampingUp => "ramping_up",
             Self::Manual => "manual",
             Self::ManualExpired => "manual_expired",
         }
@@ -155,6 +158,8 @@ pub struct View {
     pub run: u32,
     /// How many times in a row it opened.
     pub attempts: u32,
+    /// Closed, and ramping up: the share of calls that go through, between 0.1 and 1. Else `None`.
+    pub ramp_up: Option<f64>,
     /// Probes on their way.
     pub probes: u32,
     /// Calls that were refused (in shadow: would have been) since the circuit was made or reset.

@@ -1,11 +1,12 @@
 use super::{Snapshot, Value};
 use std::{
+    any::Any,
     fmt,
     sync::{Arc, LazyLock, Mutex, PoisonError, Weak},
 };
 
 /// Something with a name and a state.
-pub trait Entry: Send + Sync + 'static {
+pub trait Entry: Any + Send + Sync {
     /// What it is, in one word.
     fn kind(&self) -> &'static str;
     /// The name that it was given.
@@ -45,6 +46,17 @@ impl Registry {
         if !entries.iter().any(|e| std::ptr::addr_eq(e.as_ptr(), entry.as_ptr())) {
             entries.push(entry);
         }
+    }
+
+    /// The entry of this type and name, if there is one; of several, the one that was added first. It is asked nothing.
+    pub fn find<E: Entry>(&self, name: &str) -> Option<Arc<E>> {
+        let entries: Vec<_> = {
+            let entries = self.entries.lock().unwrap_or_else(PoisonError::into_inner);
+            entries.iter().filter_map(Weak::upgrade).collect()
+        };
+        // the lock is not held here either: the last owner of an entry may be the one above
+        let mut named = entries.into_iter().filter(|entry| entry.name() == name);
+        named.find_map(|entry| (entry as Arc<dyn Any + Send + Sync>).downcast().ok())
     }
 
     /// What each entry is at this moment, by kind and name.

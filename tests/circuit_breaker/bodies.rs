@@ -12,7 +12,7 @@ use steadfast::{
 };
 use tokio::time::{sleep, timeout};
 use tokio_stream::iter;
-use tower::{Layer, ServiceExt, service_fn};
+use tower::{Layer, ServiceBuilder, ServiceExt, service_fn};
 
 type Frames = Vec<Result<Frame<Bytes>, io::Error>>;
 
@@ -171,4 +171,43 @@ async fn an_overloaded_probe_reopens_for_as_long_as_it_was_told() {
     drop(layer.clone().oneshot(Request::new(429)).await.unwrap());
     let error = layer.oneshot(Request::new(200)).await.unwrap_err();
     assert_eq!(Refused::find(&*error).unwrap().retry_after(), Some(30 * SECOND));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_long_download_that_is_given_up_is_a_failure_unless_its_call_ended_with_the_head() {
+    // a chunk a second, for ever
+    let inner = service_fn(|_: Request<()>| async {
+        let chunks =
+            tokio_stream::StreamExt::throttle(tokio_stream::iter(std::iter::repeat_with(|| data("x"))), SECOND);
+        Ok::<_, Infallible>(Response::new(StreamBody::new(chunks)))
+    });
+    for (until_head, run) in [(false, 1), (true, 0)] {
+        let circuit = Circuit::with_config("files", after_a_run_of(5));
+        let layer = CircuitBreakerLayer::new(&circuit);
+        let layer = if until_head { layer.until_head() } else { layer };
+        let mut body = Box::pin(layer.layer(inner).oneshot(Request::new(())).await.unwrap().into_body());
+        for _ in 0..8 {
+            body.frame().await.unwrap().unwrap();
+        }
+        drop(body);
+        assert_eq!(circuit.snapshot().view.run, run, "until the head: {until_head}");
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_503_that_an_inner_circuit_answers_is_neutral_to_an_outer_one() {
+    let (outer, inner) = (Circuit::with_config("outer", after_a_run_of(1)), Circuit::new("inner"));
+    inner.open_for(60 * SECOND);
+    let service = ServiceBuilder::new()
+        .layer(CircuitBreakerLayer::new(&outer).respond())
+        .layer(CircuitBreakerLayer::new(&inner).respond())
+        .service_fn(|_: Request<()>| async { Ok::<_, Infallible>(Response::new(Full::<Bytes>::default())) });
+    for _ in 0..5 {
+        let answer = service.clone().oneshot(Request::new(())).await.unwrap();
+        assert_eq!((answer.status().as_u16(), answer.headers()["retry-after"].as_bytes()), (503, &b"60"[..]));
+        assert_eq!(answer.extensions().get::<Refused>().unwrap().who(), "inner");
+        answer.into_body().collect().await.unwrap();
+    }
+    let view = outer.snapshot().view;
+    assert_eq!((view.state, view.calls, view.failed, view.run), (State::Closed, 0, 0, 0));
 }

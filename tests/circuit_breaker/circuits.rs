@@ -8,7 +8,7 @@ use std::convert::Infallible;
 use steadfast::{
     circuit_breaker::{Circuit, CircuitBreakerLayer, Circuits, State},
     error::{BoxError, Refused},
-    registry::Value,
+    registry::{Registry, Value},
 };
 use tokio::time::advance;
 use tower::{Layer, Service, ServiceExt, service_fn};
@@ -137,13 +137,15 @@ async fn other_settings_reach_all_of_them() {
 
 #[tokio::test(start_paused = true)]
 async fn the_registry_lists_a_circuit_by_name_and_many_as_one() {
-    let circuit = Circuit::with_config("registry-one", after_a_run_of(1));
-    let circuits = Circuits::per_authority("registry-many", after_a_run_of(1));
+    // that of the process asks the circuits of other tests too, by the clock of this one
+    let registry = Registry::new();
+    let circuit = Circuit::with_config("registry-one", after_a_run_of(1)).with_registry(&registry);
+    let circuits = Circuits::per_authority("registry-many", after_a_run_of(1)).with_registry(&registry);
     let service = CircuitBreakerLayer::new(circuits.clone()).layer(service_fn(answer));
     get(&service, "http://bad.example/500").await.unwrap();
     get(&service, "http://good.example/200").await.unwrap();
     circuit.open_for(SECOND);
-    let find = |name: &str| steadfast::registry().snapshot().into_iter().find(|entry| entry.name == name);
+    let find = |name: &str| registry.snapshot().into_iter().find(|entry| entry.name == name);
     let one = find("registry-one").unwrap();
     assert_eq!(one.kind, "circuit");
     assert!(one.state.contains(&("state", Value::Text("open".into()))));

@@ -10,11 +10,17 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, missing_docs, reason = "tests fail by panicking")]
 
 mod bodies;
+mod by_hand;
 mod circuits;
+mod cost;
+mod handles;
 mod layer;
+mod listeners;
 mod machine;
 mod model;
+mod pend;
 mod places;
+mod ramp;
 mod scenarios;
 mod settings;
 mod support;

@@ -29,6 +29,7 @@ fn durations_are_words_and_rates_are_shares() {
         "open_for": "1m 30s",
         "jitter": "none",
         "lease": "1m",
+        "ramp_up": "30s",
     }))
     .unwrap();
     let made = Config::default()
@@ -39,7 +40,8 @@ fn durations_are_words_and_rates_are_shares() {
         .with_window(Window::time(Duration::from_secs(10), 20).unwrap())
         .with_open_for(Duration::from_secs(90))
         .with_jitter(Jitter::None)
-        .with_lease(Duration::from_secs(60));
+        .with_lease(Duration::from_secs(60))
+        .with_ramp_up(Duration::from_secs(30));
     assert_eq!(read, made);
     assert_eq!(serde_json::from_value::<Config>(serde_json::to_value(&made).unwrap()).unwrap(), made);
 }
@@ -48,6 +50,7 @@ fn durations_are_words_and_rates_are_shares() {
 fn what_cannot_be_is_refused() {
     for wrong in [
         json!({ "open_for": 5 }),
+        json!({ "ramp_up": 5 }),
         json!({ "open_for": "soon" }),
         json!({ "failure_rate": 0.0 }),
         json!({ "failure_rate": 1.5 }),

@@ -10,7 +10,7 @@ mod subject;
 
 use std::{fs, path::Path, time::Duration};
 use steadfast::{
-    circuit_breaker::{Circuit, CircuitBreakerLayer},
+    circuit_breaker::{Circuit, CircuitBreakerLayer, Readiness},
     idempotency::{IdempotencyKeyLayer, IdempotencyLayer, Scope},
     place::tower::PolicyLayer,
     retry::{MarkerLayer, RetryLayer, StandardPolicy, hedge::HedgeLayer},
@@ -67,6 +67,10 @@ hold! {
     a_circuit_breaker => Subject::of(|| CircuitBreakerLayer::new(Circuit::new("contract"))).remembers();
     a_circuit_breaker_that_responds => {
         Subject::of(|| CircuitBreakerLayer::new(Circuit::new("contract")).respond()).remembers()
+    };
+    // what it remembers costs time and no answer: to the law of memory it is one that forgets
+    a_circuit_breaker_that_waits => {
+        Subject::of(|| CircuitBreakerLayer::new(Circuit::new("contract")).with_readiness(Readiness::Pend))
     };
     idempotency_on_a_server => {
         Subject::of(|| IdempotencyLayer::new(MemoryStore::new(), Scope::shared()).required()).remembers().detaches().asked(posted)

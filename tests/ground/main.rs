@@ -16,3 +16,4 @@ mod table;
 mod time;
 mod timeout;
 mod told;
+mod unknown_body;

@@ -47,6 +47,34 @@ fn two_entries_of_one_name_are_both_listed() {
     assert_eq!(names(&registry).len(), 2);
 }
 
+struct Other;
+
+impl Entry for Other {
+    fn kind(&self) -> &'static str {
+        "pool"
+    }
+    fn name(&self) -> &'static str {
+        "db"
+    }
+    fn state(&self) -> Vec<(&'static str, Value)> {
+        panic!("finding asks nothing")
+    }
+}
+
+#[test]
+fn an_entry_is_found_by_its_type_and_name_and_asked_nothing() {
+    let (registry, other) = (Registry::new(), Arc::new(Other));
+    let [db, cache] = [Pool("pool", "db"), Pool("pool", "cache")].map(Arc::new);
+    registry.add(&other);
+    registry.add(&db);
+    registry.add(&cache);
+    assert!(Arc::ptr_eq(&registry.find::<Pool>("db").unwrap(), &db));
+    assert!(Arc::ptr_eq(&registry.find::<Other>("db").unwrap(), &other));
+    assert!(registry.find::<Other>("cache").is_none());
+    drop(db);
+    assert!(registry.find::<Pool>("db").is_none());
+}
+
 #[test]
 fn what_is_dropped_is_gone_and_leaves_no_room_behind() {
     let registry = Registry::new();

@@ -1,9 +1,10 @@
 //! The circuit breaker, inside of retry or not, around the attempt timeout or not.
 
 use crate::other_side::{OtherSide, SECOND, Step, get, retry, whole};
-use std::time::Duration;
+use std::{num::NonZeroU32, time::Duration};
 use steadfast::{
-    circuit_breaker::{Circuit, CircuitBreakerLayer, Config, State},
+    circuit_breaker::{Circuit, CircuitBreakerLayer, Config, Readiness, State},
+    error::Refused,
     timeout::TimeoutLayer,
 };
 use tokio::time::Instant;
@@ -112,4 +113,60 @@ async fn an_open_circuit_inside_of_retry_ends_the_call_at_once_when_it_stays_ope
     let start = Instant::now();
     client.oneshot(get()).await.unwrap_err();
     assert_eq!((other.calls(), start.elapsed()), (0, Duration::ZERO));
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_open_circuit_inside_of_retry_is_waited_for_when_its_period_ends_soon() {
+    let (other, circuit) = (OtherSide::always(Step::Answers(200)), Circuit::new("payments"));
+    circuit.open_for(2 * SECOND);
+    let client = ServiceBuilder::new().layer(retry()).layer(CircuitBreakerLayer::new(&circuit)).service(other.clone());
+    let start = Instant::now();
+    assert_eq!(client.oneshot(get()).await.unwrap().status(), 200);
+    // the refused attempt touched nobody
+    assert_eq!((other.calls(), start.elapsed().as_secs()), (1, 2));
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_open_circuit_inside_of_retry_is_not_waited_for_beyond_the_deadline() {
+    let (other, circuit) = (OtherSide::always(Step::Answers(200)), Circuit::new("payments"));
+    circuit.open_for(4 * SECOND);
+    let total = TimeoutLayer::total(3 * SECOND);
+    let circuit_breaker = CircuitBreakerLayer::new(&circuit);
+    let client = ServiceBuilder::new().layer(total).layer(retry()).layer(circuit_breaker).service(other.clone());
+    let start = Instant::now();
+    let error = client.oneshot(get()).await.unwrap_err();
+    assert_eq!(Refused::find(&*error).unwrap().retry_after(), Some(4 * SECOND));
+    assert_eq!((other.calls(), start.elapsed()), (0, Duration::ZERO));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_call_that_a_ramp_refuses_is_repeated_by_retry() {
+    let config = Config::default().with_half_open_permits(NonZeroU32::MIN).with_ramp_up(20 * SECOND);
+    let (other, circuit) = (OtherSide::always(Step::Answers(200)), Circuit::with_config("payments", config));
+    circuit.open_for(Duration::ZERO);
+    let client = ServiceBuilder::new().layer(retry()).layer(CircuitBreakerLayer::new(&circuit)).service(other.clone());
+    whole(&client).await.unwrap();
+    // the first call of the ramp goes, the second does not until two seconds later, or four
+    whole(&client).await.unwrap();
+    let start = Instant::now();
+    _ = whole(&client).await;
+    assert!((2..=4).contains(&start.elapsed().as_secs()), "{:?}", start.elapsed());
+}
+
+#[tokio::test(start_paused = true)]
+async fn no_deadline_of_a_layer_bounds_the_wait_for_a_circuit_that_pends() {
+    let (other, circuit) = (OtherSide::always(Step::Answers(200)), Circuit::new("payments"));
+    circuit.open_for(60 * SECOND);
+    let total = TimeoutLayer::total(3 * SECOND);
+    let waits = CircuitBreakerLayer::new(&circuit).with_readiness(Readiness::Pend);
+    let client = ServiceBuilder::new().layer(total).layer(retry()).layer(waits).service(other.clone());
+    let start = Instant::now();
+    for _ in 0..5 {
+        // readiness comes before the call, and the deadline begins with the call
+        assert!(tokio::time::timeout(10 * SECOND, client.clone().oneshot(get())).await.is_err());
+    }
+    assert_eq!(start.elapsed().as_secs(), 50);
+    // the five who gave up left no place behind: the sixth is the first
+    client.oneshot(get()).await.unwrap();
+    assert_eq!((other.calls(), start.elapsed().as_secs()), (1, 60));
 }

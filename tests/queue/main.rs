@@ -1,5 +1,5 @@
 //! Queue, worker, accept and dead letters, over the memory store.
-#![cfg(all(feature = "queue", feature = "testing"))]
+#![cfg(all(feature = "queue", feature = "circuit-breaker", feature = "testing"))]
 #![allow(
     clippy::unwrap_used,
     clippy::expect_used,

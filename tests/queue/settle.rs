@@ -4,15 +4,22 @@ use crate::{
     running,
     support::{Constant, Seen, memory, millis, pass, put, secs},
 };
-use std::convert::Infallible;
+use std::{
+    convert::Infallible,
+    sync::{
+        Arc,
+        atomic::{AtomicUsize, Ordering::SeqCst},
+    },
+};
 use steadfast::{
     attempt::Attempt,
     backoff::Hint,
+    circuit_breaker::{Circuit, CircuitBreakerLayer},
     classify::{Failure, Outcome, Verdict},
     error::{BoxError, Refused},
     queue::{Filter, Message, NewMessage, Queue, Reason, Report, Undecodable, Worker},
 };
-use tower::service_fn;
+use tower::{Layer, service_fn};
 
 /// A worker over answers that are given one after the other, the last one for ever.
 fn scripted(queue: &Queue, script: Vec<Report>) -> (crate::support::Running, Seen) {
@@ -310,4 +317,27 @@ async fn what_is_done_is_swept_and_its_keys_are_not() {
     let again = queue.enqueue(NewMessage::new("a").with_dedupe("k")).await.unwrap();
     assert!(matches!(again, steadfast::queue::Enqueued::Duplicate(_)));
     worker.stop().await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_open_circuit_parks_the_message_until_its_period_ends() {
+    let queue = memory();
+    put(&queue, ["a"]).await;
+    let circuit = Circuit::new("crm");
+    circuit.open_for(secs(100));
+    let (seen, calls) = (Seen::new(), Arc::new(AtomicUsize::new(0)));
+    let (noted, called) = (seen.clone(), calls.clone());
+    let deliver = CircuitBreakerLayer::by_result(&circuit).layer(service_fn(move |message: Message| {
+        called.fetch_add(1, SeqCst);
+        noted.note(&message);
+        async { Ok::<_, Infallible>(Report::new(Outcome::Success)) }
+    }));
+    let worker = running!(Worker::new(queue.clone(), deliver).with_max_attempts(1));
+    pass(secs(99)).await;
+    let stats = queue.stats().await.unwrap();
+    // one refusal for all that time, and no attempt of the only one there is
+    assert_eq!((stats.parked, calls.load(SeqCst), circuit.snapshot().view.refused), (1, 0, 1));
+    pass(secs(60)).await;
+    worker.stop().await;
+    assert_eq!((seen.attempts(), queue.stats().await.unwrap().done), (vec![1], 1));
 }

@@ -51,6 +51,22 @@ async fn a_thousand_successes_at_three_tenths_pay_for_exactly_three_hundred_retr
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_thousand_calls_that_all_fail_cost_a_fifth_more_and_the_reserve() {
+    let reserve = 25;
+    let allowance = Allowance::new().with_ratio(Ratio::new(0.2).unwrap()).with_start(reserve).without_trickle();
+    let layer = RetryLayer::default().with_budget(Budget::new(allowance));
+    let dead = Script::always(503);
+    let watch = dead.watch();
+    let dead = layer.layer(dead);
+    for _ in 0..1000 {
+        dead.clone().oneshot(get()).await.unwrap();
+    }
+    let most = 1200 + reserve as usize;
+    // a call that fails pays in too, or less: never more than its share
+    assert!((1000 + reserve as usize..=most).contains(&watch.calls()), "{} calls", watch.calls());
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_request_that_is_not_repeated_still_pays_in() {
     let budget = Budget::new(Allowance::new().with_ratio(Ratio::ALL).with_start(0).without_trickle());
     let layer = RetryLayer::default().with_budget(budget.clone());

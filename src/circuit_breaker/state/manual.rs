@@ -72,6 +72,7 @@ impl Machine {
         self.mode = Mode::Auto;
         self.mode_until = NEVER;
         self.phase = phase;
+        self.ramp = None;
         self.since = now;
         self.turn_over(Reason::Manual);
         self.tell(Change { from, to: phase.into(), reason: Reason::Manual, shadow: false });
@@ -83,6 +84,7 @@ impl Machine {
         // what was found before a pause is old when it ends: the circuit then starts closed
         if mode != Mode::Shadow || self.mode != Mode::Auto {
             self.phase = Phase::Closed;
+            self.ramp = None;
             self.since = now;
             self.start_afresh();
         }

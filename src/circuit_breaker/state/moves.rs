@@ -7,16 +7,18 @@ use crate::{
         config::{Attempts, Config},
         permit::UNCOUNTED,
         probes::Probes,
+        ramp::Ramp,
         view::Reason,
         window::Counts,
     },
 };
 
 /// What time does.
-enum Event {
+pub(super) enum Event {
     ModeEnds,
     Crosses(u32),
     LeaseEnds,
+    RampEnds,
 }
 
 /// Changes that nobody has fetched; the oldest go.
@@ -27,7 +29,7 @@ impl Machine {
     #[inline]
     pub(super) fn advance(&mut self, now: u64) -> u64 {
         let now = now.max(self.now);
-        if self.in_flight.len() > 0 || self.mode_until != NEVER {
+        if self.in_flight.len() > 0 || self.mode_until != NEVER || self.ramp.is_some() {
             self.catch_up(now);
         }
         self.now = now;
@@ -42,14 +44,16 @@ impl Machine {
                 Event::ModeEnds => self.mode_ends(at),
                 Event::Crosses(slot) => self.crosses(slot, at),
                 Event::LeaseEnds => self.trip(Reason::LeaseExpired, at),
+                Event::RampEnds => self.ramp = None,
             }
         }
     }
 
-    fn next_event(&self) -> Option<(u64, Event)> {
+    pub(super) fn next_event(&self) -> Option<(u64, Event)> {
         let mode = (self.mode_until != NEVER).then_some((self.mode_until, Event::ModeEnds));
+        let ramp = self.ramp.map(|ramp| (ramp.began.saturating_add(self.ramp_length()), Event::RampEnds));
         if self.in_flight.len() == 0 {
-            return mode;
+            return [mode, ramp].into_iter().flatten().min_by_key(|(at, _)| *at);
         }
         let slow = nanos(self.config.slow);
         let crosses = self.in_flight.first_waiting().filter(|_| self.config.tracks_in_flight());
@@ -57,7 +61,7 @@ impl Machine {
         let lease = self.in_flight.oldest().filter(|_| self.phase == Phase::HalfOpen);
         let lease = lease.map(|started| started.saturating_add(nanos(self.config.probe_lease())));
         let lease = lease.filter(|at| *at != NEVER).map(|at| (at, Event::LeaseEnds));
-        [mode, crosses, lease].into_iter().flatten().min_by_key(|(at, _)| *at)
+        [mode, ramp, crosses, lease].into_iter().flatten().min_by_key(|(at, _)| *at)
     }
 
     fn crosses(&mut self, slot: u32, at: u64) {
@@ -143,10 +147,18 @@ impl Machine {
         self.phase = phase;
         self.since = now;
         self.turn_over(reason);
+        self.ramp = None;
         if phase == Phase::Closed {
             self.start_afresh();
+            // here by its probes: what is closed by hand is trusted
+            self.ramp = (self.ramp_length() > 0).then_some(Ramp::new(now));
         }
         self.tell(Change { from, to: phase.into(), reason, shadow });
+    }
+
+    /// How long a ramp takes by the settings of this moment.
+    pub(super) fn ramp_length(&self) -> u64 {
+        self.config.ramp_up.map_or(0, nanos)
     }
 
     /// A new generation: what is in flight belongs to the one before.
