@@ -1,20 +1,21 @@
 use super::{
     config::Config,
+    gate::Gate,
     permit::{Permit, Rejected, Signal},
-    state::{Machine, Mode, Phase, nanos},
+    state::{Machine, Mode, nanos},
     telemetry::Series,
     view::{Change, State, View},
 };
 use crate::{
-    classify::{Record, Ticket, Verdict},
+    classify::{Record, Recorder, Ticket, Verdict},
     error::Refused,
     registry::{Entry, Registry, Value, registry},
 };
 use std::{
     fmt,
     sync::{
-        Arc, Mutex, MutexGuard, OnceLock, PoisonError,
-        atomic::{AtomicBool, AtomicU32, Ordering},
+        Arc, OnceLock,
+        atomic::{AtomicBool, Ordering},
     },
     time::Duration,
 };
@@ -24,20 +25,17 @@ use tokio::{sync::watch, time::Instant};
 #[derive(Clone)]
 pub struct Circuit(Arc<Shared>);
 
+/// `repr(C)`: what calls write, the counter of the `Arc` and the gate's first words, lies apart from what they read.
+#[repr(C)]
 pub(super) struct Shared {
+    gate: Gate,
+    origin: Instant,
     name: Arc<str>,
     series: Series,
-    origin: Instant,
-    /// The generation in which calls flow without asking the machine; [`LOCKED`]: ask it. Written under the machine's lock.
-    gate: AtomicU32,
-    machine: Mutex<Machine>,
+    subscribers: OnceLock<watch::Sender<State>>,
     /// Somebody is telling of changes: one at a time, so that they are told in order.
     telling: AtomicBool,
-    subscribers: OnceLock<watch::Sender<State>>,
 }
-
-/// No generation of a machine.
-const LOCKED: u32 = super::permit::UNCOUNTED;
 
 /// What a circuit is at one moment, with its name.
 #[derive(Debug, Clone, PartialEq)]
@@ -76,17 +74,15 @@ impl Circuit {
     }
 
     pub(super) fn unlisted(name: Arc<str>, series: Series, config: Arc<Config>, seed: u64) -> Self {
-        let machine = Machine::new(config, seed);
-        let gate = AtomicU32::new(open_gate(&machine));
+        let gate = Gate::new(Machine::new(config, seed));
         series.state(State::Closed);
         let shared = Shared {
+            gate,
+            origin: Instant::now(),
             name,
             series,
-            origin: Instant::now(),
-            gate,
-            machine: Mutex::new(machine),
-            telling: AtomicBool::new(false),
             subscribers: OnceLock::new(),
+            telling: AtomicBool::new(false),
         };
         Self(Arc::new(shared))
     }
@@ -109,9 +105,9 @@ impl Circuit {
     /// The state, each time that it changes; several changes in a row may be seen as the last one.
     pub fn subscribe(&self) -> watch::Receiver<State> {
         // under the lock: what changed before is in this state, what changes from now on is told
-        let machine = self.0.lock();
-        let sender = self.0.subscribers.get_or_init(|| watch::Sender::new(machine.state()));
-        drop(machine);
+        let behind = self.0.gate.lock();
+        let sender = self.0.subscribers.get_or_init(|| watch::Sender::new(behind.machine.state()));
+        drop(behind);
         sender.subscribe()
     }
 
@@ -150,34 +146,32 @@ impl Circuit {
     /// Whether it would say no now; then the inner service need not be asked whether it is ready.
     #[inline]
     pub(super) fn would_refuse(&self) -> bool {
-        self.0.gate.load(Ordering::Acquire) == LOCKED && self.0.with(Machine::would_refuse).is_some()
+        let known = self.0.gate.would_refuse(|| self.0.now());
+        known.unwrap_or_else(|| self.0.with(Machine::would_refuse).is_some())
     }
 
     #[inline]
-    pub(super) fn admit(&self) -> Result<Ticket, Refused> {
-        let generation = self.0.gate.load(Ordering::Acquire);
-        if generation != LOCKED {
-            return Ok(Permit::new(generation, super::permit::NO_SLOT, self.0.now()).to_ticket());
+    pub(super) fn admit(&self) -> Result<Permit, Refused> {
+        match self.0.gate.admit(self.0.now()) {
+            Some(Ok(permit)) => Ok(permit),
+            Some(Err(rejected)) => Err(self.refused(rejected)),
+            None => self.ask(),
         }
-        self.ask()
     }
 
-    fn ask(&self) -> Result<Ticket, Refused> {
+    fn ask(&self) -> Result<Permit, Refused> {
         let (admitted, shadow) = self.0.with(|machine, now| (machine.admit(now), machine.mode == Mode::Shadow));
-        match admitted {
-            Ok(permit) => {
-                if shadow && !permit.is_counted() {
-                    self.0.series.refused(State::Shadow);
-                }
-                Ok(permit.to_ticket())
-            }
-            Err(rejected) => Err(self.refused(rejected)),
+        let permit = admitted.map_err(|rejected| self.refused(rejected))?;
+        if shadow && !permit.is_counted() {
+            self.0.series.refused(State::Shadow);
         }
+        Ok(permit)
     }
 
     /// A no to a call whose inner service was not made ready.
     pub(super) fn refuse(&self) -> Refused {
-        self.refused(self.0.with(Machine::refuse_now))
+        let known = self.0.gate.refuse(self.0.now());
+        self.refused(known.unwrap_or_else(|| self.0.with(Machine::refuse_now)))
     }
 
     fn refused(&self, rejected: Rejected) -> Refused {
@@ -189,8 +183,15 @@ impl Circuit {
         }
     }
 
-    pub(super) fn into_recorder(self) -> Arc<dyn Record> {
-        self.0
+    /// What a call came to.
+    #[inline]
+    pub(super) fn record(&self, permit: Permit, verdict: &Verdict) {
+        self.0.note(permit, verdict);
+    }
+
+    /// Whoever has the response tells what the call came to.
+    pub(super) fn into_recorder(self, ticket: Ticket) -> Recorder {
+        Recorder::new(self.0, ticket)
     }
 
     /// Whether it must be kept: somebody holds it, a call is on its way, or it knows what a new one would not. What happened
@@ -200,17 +201,15 @@ impl Circuit {
             return true;
         }
         let now = self.0.now();
+        let needed = self.0.gate.try_with(|machine, news| {
+            // what it hears of only now may have been at any time since
+            let used = if news { now } else { machine.last_used() };
+            let idle = Duration::from_nanos(now.saturating_sub(used));
+            idle < forget && machine.holds_history(now)
+        });
         // whoever holds the lock is using it
-        let Ok(mut machine) = self.0.machine.try_lock() else { return true };
-        let idle = Duration::from_nanos(now.saturating_sub(machine.last_used()));
-        idle < forget && machine.holds_history(now)
+        needed.unwrap_or(true)
     }
-}
-
-/// The generation that may pass without asking the machine.
-fn open_gate(machine: &Machine) -> u32 {
-    let free = machine.mode == Mode::Auto && machine.phase == Phase::Closed && !machine.config.tracks_in_flight();
-    if free { machine.generation } else { LOCKED }
 }
 
 impl Shared {
@@ -218,27 +217,22 @@ impl Shared {
         nanos(self.origin.elapsed())
     }
 
-    fn lock(&self) -> MutexGuard<'_, Machine> {
-        self.machine.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
     /// Does something with the machine, and then, outside the lock, tells of what it changed.
     fn with<T>(&self, work: impl FnOnce(&mut Machine, u64) -> T) -> T {
         let now = self.now();
-        let (out, changed) = {
-            let mut machine = self.lock();
-            let out = work(&mut machine, now);
-            // most calls leave it as it was, and all others read it
-            let gate = open_gate(&machine);
-            if self.gate.load(Ordering::Relaxed) != gate {
-                self.gate.store(gate, Ordering::Release);
-            }
-            (out, machine.has_changes())
-        };
+        let (out, changed) = self.gate.with(|machine| work(machine, now));
         if changed {
             self.tell();
         }
         out
+    }
+
+    #[inline]
+    fn note(&self, permit: Permit, verdict: &Verdict) {
+        if self.gate.record(permit, Signal::from(verdict), verdict.hint(), self.now()) {
+            self.tell();
+        }
+        self.series.call(verdict.outcome());
     }
 
     fn tell(&self) {
@@ -249,10 +243,10 @@ impl Shared {
             }
         }
         // whoever finds the place taken leaves its change to the one who has it, who looks again after leaving
-        while self.lock().has_changes() && !self.telling.swap(true, Ordering::AcqRel) {
+        while self.gate.lock().machine.has_changes() && !self.telling.swap(true, Ordering::AcqRel) {
             let _done = Done(&self.telling);
             // not in the head of the loop, where the lock would be held until its end
-            let changes = self.lock().take_changes();
+            let changes = self.gate.lock().machine.take_changes();
             for change in changes {
                 self.tell_of(change);
             }
@@ -269,12 +263,7 @@ impl Shared {
 
 impl Record for Shared {
     fn record(&self, ticket: Ticket, verdict: Verdict) {
-        let permit = Permit::from_ticket(ticket);
-        self.with(|machine, now| {
-            let duration = Duration::from_nanos(now.saturating_sub(permit.started()));
-            machine.record(permit, Signal::from(&verdict), verdict.hint(), duration, now);
-        });
-        self.series.call(verdict.outcome());
+        self.note(Permit::from_ticket(ticket), &verdict);
     }
 }
 

@@ -1,7 +1,7 @@
-use super::{CircuitBreakerLayer, ResponseFuture};
+use super::{CircuitBreakerLayer, ResponseFuture, call::Call, layer::Parts};
 use crate::{
     answer::{Answer, Cause, Fail},
-    classify::{Classify, Http, Recorder},
+    classify::{Classify, Http},
 };
 use std::{
     fmt,
@@ -30,22 +30,22 @@ where
 
     fn poll_ready(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), M::Error>> {
         // what hangs may never be ready again: who has to be refused is not kept waiting for it
-        self.skipped = self.layer.circuits.one().is_some_and(super::Circuit::would_refuse);
+        self.skipped = self.layer.parts.circuits.one().is_some_and(super::Circuit::would_refuse);
         if self.skipped { Poll::Ready(Ok(())) } else { self.inner.poll_ready(cx).map_err(M::fail) }
     }
 
     fn call(&mut self, request: Req) -> Self::Future {
-        let classify = &self.layer.classify;
-        let circuit = self.layer.circuits.get(classify.authority(&request));
+        let Parts { circuits, classify } = &*self.layer.parts;
+        let keyed = circuits.of(classify.authority(&request));
+        let circuit = circuits.chosen(keyed.as_ref());
         let admitted = if self.skipped { Err(circuit.refuse()) } else { circuit.admit() };
         match admitted {
             Err(refused) => ResponseFuture::refused(M::answer(&M::see(&request), Cause::Refused(refused))),
-            Ok(ticket) => {
+            Ok(permit) => {
                 // made before the call: a panic in it is a failure
-                let recorder = Recorder::new(circuit.into_recorder(), ticket);
+                let call = Call::new(self.layer.parts.clone(), keyed, permit);
                 let repeatable = classify.repeatable(&request);
-                let call = self.inner.call(request);
-                ResponseFuture::calling(call, recorder, classify.clone(), repeatable, self.layer.until_head)
+                ResponseFuture::calling(self.inner.call(request), call, repeatable, self.layer.until_head)
             }
         }
     }

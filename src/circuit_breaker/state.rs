@@ -24,6 +24,7 @@
 
 mod manual;
 mod moves;
+mod standing;
 
 use super::{
     config::Config,
@@ -38,6 +39,7 @@ pub use super::{
     view::Change,
 };
 use crate::backoff::Hint;
+pub(super) use standing::Standing;
 use std::{mem, sync::Arc, time::Duration};
 
 /// One circuit.
@@ -62,6 +64,8 @@ pub struct Machine {
     not_before: u64,
     probes: Probes,
     in_flight: InFlight,
+    /// Before this moment time alone changes nothing. It may be earlier than it need be, and is never later.
+    due: u64,
     random: fastrand::Rng,
     refused: u64,
     stale: u64,
@@ -107,6 +111,7 @@ impl Machine {
             not_before: 0,
             probes: Probes::default(),
             in_flight: InFlight::new(),
+            due: NEVER,
             random: fastrand::Rng::with_seed(seed),
             refused: 0,
             stale: 0,
@@ -141,7 +146,7 @@ impl Machine {
             Phase::HalfOpen if self.probes.taken(self.in_flight.len()) >= self.config.half_open_permits.get() => {
                 return Err(self.refuse(State::HalfOpen, NEVER));
             }
-            _ => self.in_flight.insert(now).unwrap_or(NO_SLOT),
+            _ => self.keep_track(now),
         };
         Ok(Permit::new(self.generation, slot, now))
     }
@@ -190,11 +195,16 @@ impl Machine {
         }
         let crossed = match permit.slot {
             NO_SLOT => None,
-            slot => match self.in_flight.remove(slot, permit.started) {
-                Some(sample) => sample,
-                // another machine's
-                None => return self.stale += 1,
-            },
+            slot => {
+                let Some(sample) = self.in_flight.remove(slot, permit.started) else {
+                    // another machine's
+                    return self.stale += 1;
+                };
+                if self.in_flight.len() == 0 {
+                    self.due = self.mode_until;
+                }
+                sample
+            }
         };
         let slow = duration >= self.config.slow;
         let signal = match signal {
