@@ -1,4 +1,7 @@
-use super::{Circuit, layer::Parts, permit::Permit};
+use super::{
+    circuit::{Circuit, Leave},
+    layer::Parts,
+};
 use crate::classify::{Failure, Recorder, Verdict};
 use std::{
     ops::{Deref, DerefMut},
@@ -13,12 +16,13 @@ pub(super) struct Call<C> {
     parts: Arc<Parts<C>>,
     /// Where there is more than one, its circuit.
     keyed: Option<Circuit>,
-    permit: Option<Permit>,
+    leave: Option<Leave>,
 }
 
 impl<C> Call<C> {
-    pub(super) fn new(parts: Arc<Parts<C>>, keyed: Option<Circuit>, permit: Permit) -> Self {
-        Self { parts, keyed, permit: Some(permit) }
+    #[inline]
+    pub(super) fn new(parts: Arc<Parts<C>>, keyed: Option<Circuit>, leave: Leave) -> Self {
+        Self { parts, keyed, leave: Some(leave) }
     }
 
     pub(super) fn classify(&self) -> &C {
@@ -27,20 +31,21 @@ impl<C> Call<C> {
 
     /// Its circuit knows what it came to, or somebody else tells it.
     pub(super) const fn is_told(&self) -> bool {
-        self.permit.is_none()
+        self.leave.is_none()
     }
 
     #[inline]
     pub(super) fn record(&mut self, verdict: &Verdict) {
-        if let Some(permit) = self.permit.take() {
-            self.parts.circuits.chosen(self.keyed.as_ref()).record(permit, verdict);
+        // taken first: a panic in there does not tell it twice
+        if let Some(leave) = self.leave.take() {
+            self.parts.circuits.chosen(self.keyed.as_ref()).record(&leave, verdict);
         }
     }
 
     /// From now on whoever has this tells it.
     pub(super) fn hand_over(&mut self) -> Recorder {
-        match self.permit.take() {
-            Some(permit) => self.parts.circuits.chosen(self.keyed.as_ref()).clone().into_recorder(permit.to_ticket()),
+        match self.leave.take() {
+            Some(leave) => self.parts.circuits.chosen(self.keyed.as_ref()).clone().into_recorder(&leave),
             None => Recorder::nobody(),
         }
     }

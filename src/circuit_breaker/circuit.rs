@@ -1,8 +1,8 @@
 use super::{
     config::Config,
     gate::Gate,
-    permit::{Permit, Rejected, Signal},
-    state::{Machine, Mode, nanos},
+    permit::{NO_SLOT, Permit, Rejected, Signal},
+    state::{Machine, Mode},
     telemetry::Series,
     view::{Change, State, View},
 };
@@ -35,6 +35,15 @@ pub(super) struct Shared {
     subscribers: OnceLock<watch::Sender<State>>,
     /// Somebody is telling of changes: one at a time, so that they are told in order.
     telling: AtomicBool,
+}
+
+/// Leave for a call of the layer.
+pub(super) enum Leave {
+    /// Nobody was asked. The moment as it was read: most of these calls end before anybody wants to know it in the circuit's own
+    /// time.
+    Free { generation: u32, began: Instant },
+    /// The machine gave it.
+    Asked(Permit),
 }
 
 /// What a circuit is at one moment, with its name.
@@ -150,22 +159,23 @@ impl Circuit {
         known.unwrap_or_else(|| self.0.with(Machine::would_refuse).is_some())
     }
 
+    /// Leave for a call that need not ask.
     #[inline]
-    pub(super) fn admit(&self) -> Result<Permit, Refused> {
-        match self.0.gate.admit(self.0.now()) {
-            Some(Ok(permit)) => Ok(permit),
-            Some(Err(rejected)) => Err(self.refused(rejected)),
-            None => self.ask(),
-        }
+    pub(super) fn flows(&self) -> Option<Leave> {
+        self.0.gate.flows().map(|generation| Leave::Free { generation, began: Instant::now() })
     }
 
-    fn ask(&self) -> Result<Permit, Refused> {
+    /// Leave for a call, or a no to it.
+    pub(super) fn ask(&self) -> Result<Leave, Refused> {
+        if let Some(rejected) = self.0.gate.refuse(self.0.now()) {
+            return Err(self.refused(rejected));
+        }
         let (admitted, shadow) = self.0.with(|machine, now| (machine.admit(now), machine.mode == Mode::Shadow));
         let permit = admitted.map_err(|rejected| self.refused(rejected))?;
         if shadow && !permit.is_counted() {
             self.0.series.refused(State::Shadow);
         }
-        Ok(permit)
+        Ok(Leave::Asked(permit))
     }
 
     /// A no to a call whose inner service was not made ready.
@@ -185,13 +195,33 @@ impl Circuit {
 
     /// What a call came to.
     #[inline]
-    pub(super) fn record(&self, permit: Permit, verdict: &Verdict) {
-        self.0.note(permit, verdict);
+    pub(super) fn record(&self, leave: &Leave, verdict: &Verdict) {
+        if let Leave::Free { generation, began } = leave
+            && Signal::from(verdict) == Signal::Success
+            && self.0.count(*generation, *began)
+        {
+            self.0.series.call(verdict.outcome());
+        } else {
+            self.record_otherwise(leave, verdict);
+        }
+    }
+
+    #[inline(never)]
+    fn record_otherwise(&self, leave: &Leave, verdict: &Verdict) {
+        self.0.note(self.permit(leave), verdict);
     }
 
     /// Whoever has the response tells what the call came to.
-    pub(super) fn into_recorder(self, ticket: Ticket) -> Recorder {
+    pub(super) fn into_recorder(self, leave: &Leave) -> Recorder {
+        let ticket = self.permit(leave).to_ticket();
         Recorder::new(self.0, ticket)
+    }
+
+    fn permit(&self, leave: &Leave) -> Permit {
+        match leave {
+            Leave::Free { generation, began } => Permit::new(*generation, NO_SLOT, self.0.at(*began)),
+            Leave::Asked(permit) => Permit::new(permit.generation, permit.slot, permit.started),
+        }
     }
 
     /// Whether it must be kept: somebody holds it, a call is on its way, or it knows what a new one would not. What happened
@@ -214,7 +244,17 @@ impl Circuit {
 
 impl Shared {
     fn now(&self) -> u64 {
-        nanos(self.origin.elapsed())
+        self.at(Instant::now())
+    }
+
+    fn at(&self, moment: Instant) -> u64 {
+        passed(moment - self.origin)
+    }
+
+    #[inline]
+    fn count(&self, generation: u32, began: Instant) -> bool {
+        let now = Instant::now();
+        self.gate.count(generation, passed(now - began), || self.at(now))
     }
 
     /// Does something with the machine, and then, outside the lock, tells of what it changed.
@@ -227,7 +267,6 @@ impl Shared {
         out
     }
 
-    #[inline]
     fn note(&self, permit: Permit, verdict: &Verdict) {
         if self.gate.record(permit, Signal::from(verdict), verdict.hint(), self.now()) {
             self.tell();
@@ -259,6 +298,11 @@ impl Shared {
             subscribers.send_replace(change.to());
         }
     }
+}
+
+/// As nanoseconds. No process runs for five hundred years.
+const fn passed(duration: Duration) -> u64 {
+    duration.as_secs().wrapping_mul(1_000_000_000).wrapping_add(duration.subsec_nanos() as u64)
 }
 
 impl Record for Shared {

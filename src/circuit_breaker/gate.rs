@@ -83,14 +83,11 @@ impl Gate {
         gate
     }
 
-    /// Leave, or a no that is counted; `None`: the machine has to be asked.
+    /// The generation in which calls have leave without asking.
     #[inline]
-    pub(super) fn admit(&self, now: u64) -> Option<Result<Permit, Rejected>> {
+    pub(super) fn flows(&self) -> Option<u32> {
         let pass = self.pass.load(Ordering::Acquire);
-        if low(pass) == FLOWS {
-            return Some(Ok(Permit::new(high(pass), NO_SLOT, now)));
-        }
-        self.refuse(now).map(Err)
+        (low(pass) == FLOWS).then(|| high(pass))
     }
 
     /// A no, counted, that the machine need not be asked for.
@@ -132,32 +129,28 @@ impl Gate {
     }
 
     /// What a call came to. Whether the machine has changes to tell of.
-    #[inline]
+    #[inline(never)]
     pub(super) fn record(&self, permit: Permit, signal: Signal, hint: Option<Hint>, now: u64) -> bool {
-        if signal == Signal::Success && self.count(&permit, now) {
+        let took = now.saturating_sub(permit.started);
+        if signal == Signal::Success && permit.slot == NO_SLOT && self.count(permit.generation, took, || now) {
             return false;
         }
-        self.tell_machine(permit, signal, hint, now)
+        self.with(|machine| machine.record(permit, signal, hint, Duration::from_nanos(took), now)).1
     }
 
-    #[inline(never)]
-    fn tell_machine(&self, permit: Permit, signal: Signal, hint: Option<Hint>, now: u64) -> bool {
-        let duration = Duration::from_nanos(now.saturating_sub(permit.started));
-        self.with(|machine| machine.record(permit, signal, hint, duration, now)).1
-    }
-
-    /// Counts a success beside the machine, if it may be.
+    /// Counts a success beside the machine, if it may be: of a call that is not kept track of. `took`: how long it took, in
+    /// nanoseconds; `now` is asked for where it depends on it.
     #[inline]
-    fn count(&self, permit: &Permit, now: u64) -> bool {
+    pub(super) fn count(&self, generation: u32, took: u64, now: impl Fn() -> u64) -> bool {
         let mut good = self.good.load(Ordering::Acquire);
         loop {
             // at the last number, and so also where it is closed, the machine is told
-            if high(good) != permit.generation || low(good) == u32::MAX || permit.slot != NO_SLOT {
+            if high(good) != generation || low(good) == u32::MAX {
                 return false;
             }
             // Written under the lock only, before the word was opened; were they newer, the exchange would fail.
-            let slow = now.saturating_sub(permit.started) >= self.slow.load(Ordering::Acquire);
-            if slow || now >= self.until.load(Ordering::Acquire) {
+            let (slow, until) = (self.slow.load(Ordering::Acquire), self.until.load(Ordering::Acquire));
+            if took >= slow || until != u64::MAX && now() >= until {
                 return false;
             }
             // Release: whoever takes this success over has seen what came before it.

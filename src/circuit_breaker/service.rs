@@ -38,12 +38,13 @@ where
         let Parts { circuits, classify } = &*self.layer.parts;
         let keyed = circuits.of(classify.authority(&request));
         let circuit = circuits.chosen(keyed.as_ref());
-        let admitted = if self.skipped { Err(circuit.refuse()) } else { circuit.admit() };
-        match admitted {
+        let leave =
+            if self.skipped { Err(circuit.refuse()) } else { circuit.flows().map_or_else(|| circuit.ask(), Ok) };
+        match leave {
             Err(refused) => ResponseFuture::refused(M::answer(&M::see(&request), Cause::Refused(refused))),
-            Ok(permit) => {
+            Ok(leave) => {
                 // made before the call: a panic in it is a failure
-                let call = Call::new(self.layer.parts.clone(), keyed, permit);
+                let call = Call::new(self.layer.parts.clone(), keyed, leave);
                 let repeatable = classify.repeatable(&request);
                 ResponseFuture::calling(self.inner.call(request), call, repeatable, self.layer.until_head)
             }

@@ -32,10 +32,14 @@ impl Recorder {
     }
 
     /// Tells what the attempt came to.
+    #[inline]
     pub fn record(mut self, verdict: impl Into<Verdict>) {
-        self.settle(verdict.into());
+        if self.to.is_some() {
+            self.settle(verdict.into());
+        }
     }
 
+    #[inline(never)]
     fn settle(&mut self, verdict: Verdict) {
         if let Some(to) = self.to.take() {
             to.record(self.ticket, verdict);
@@ -44,10 +48,18 @@ impl Recorder {
 }
 
 impl Drop for Recorder {
+    #[inline]
     fn drop(&mut self) {
-        if self.to.is_none() {
-            return;
+        if self.to.is_some() {
+            self.break_off();
         }
+    }
+}
+
+impl Recorder {
+    #[cold]
+    #[inline(never)]
+    fn break_off(&mut self) {
         self.settle(if std::thread::panicking() { Failure::Fault.into() } else { Verdict::dropped() });
     }
 }
