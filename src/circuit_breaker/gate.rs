@@ -16,6 +16,9 @@
 //! * The order of successes that are counted together is lost, and with it nothing: they are the same to a count window, belong
 //!   in one bucket of a time window, and each of them ends a run of failures.
 
+#[cfg(all(test, steadfast_loom))]
+mod loom;
+
 use super::{
     permit::{NO_SLOT, Permit, Rejected, Signal},
     state::{Machine, Standing, nanos},
