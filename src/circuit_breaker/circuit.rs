@@ -167,7 +167,7 @@ impl Circuit {
 
     /// Leave for a call, or a no to it.
     pub(super) fn ask(&self) -> Result<Leave, Refused> {
-        if let Some(rejected) = self.0.gate.refuse(self.0.now()) {
+        if let Some(rejected) = self.0.gate.refuse(|| self.0.now()) {
             return Err(self.refused(rejected));
         }
         let (admitted, shadow) = self.0.with(|machine, now| (machine.admit(now), machine.mode == Mode::Shadow));
@@ -180,7 +180,7 @@ impl Circuit {
 
     /// A no to a call whose inner service was not made ready.
     pub(super) fn refuse(&self) -> Refused {
-        let known = self.0.gate.refuse(self.0.now());
+        let known = self.0.gate.refuse(|| self.0.now());
         self.refused(known.unwrap_or_else(|| self.0.with(Machine::refuse_now)))
     }
 

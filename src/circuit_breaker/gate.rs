@@ -5,7 +5,7 @@
 //! machine, so that it is in the state in which it would be had each of them taken the lock.
 //!
 //! **A success** is counted in `good`: the generation in which it may be, and a number that only rises. It is open only while
-//! the machine is [calm](Machine::calm_until), that is, while no number of further successes could move it; and nobody holds
+//! the machine is [calm](Standing::Flows), that is, while no number of further successes could move it; and nobody holds
 //! the lock. Whoever takes the lock closes it (one swap, so each success is in it or finds it closed) and, when done, opens it
 //! one number further. So a `compare_exchange` that finds the word as it was loaded knows that nobody had the lock in between,
 //! and that `slow` and `until`, which are written under the lock, were of the same moment. One that fails looks again, and finds
@@ -38,7 +38,7 @@ pub(super) struct Gate {
     machine: Mutex<Behind>,
     /// A generation, and below it what a call may take for granted: [`ASK`], [`FLOWS`], [`TRACKED`], or why it is refused.
     pass: AtomicU64,
-    /// [`FLOWS`]: until when successes go into the same bucket. [`TRACKED`]: until when time changes nothing. Else until when
+    /// [`FLOWS`]: until when successes are counted in `good`, or 0. [`TRACKED`]: until when time changes nothing. Else until when
     /// calls are refused.
     until: AtomicU64,
     /// From when on a call is slow.
@@ -93,29 +93,6 @@ impl Gate {
         (low(pass) == FLOWS).then(|| high(pass))
     }
 
-    /// A no, counted, that the machine need not be asked for.
-    pub(super) fn refuse(&self, now: u64) -> Option<Rejected> {
-        let rejected = self.rejected(now)?;
-        self.refused.fetch_add(1, Ordering::Relaxed);
-        Some(rejected)
-    }
-
-    fn rejected(&self, now: u64) -> Option<Rejected> {
-        let pass = self.pass.load(Ordering::Acquire);
-        if low(pass) < FORCED {
-            return None;
-        }
-        let until = self.until.load(Ordering::Acquire);
-        // whoever writes `until` has taken `pass` away before, and no generation comes twice: so it is the one that goes with it
-        if until <= now || self.pass.load(Ordering::Acquire) != pass {
-            return None;
-        }
-        let open = REASONS.get((low(pass).wrapping_sub(OPEN)) as usize);
-        let (state, reason) = open.map_or((State::ForcedOpen, Reason::Manual), |reason| (State::Open, *reason));
-        let retry_after = (until != u64::MAX).then(|| Duration::from_nanos(until - now));
-        Some(Rejected { state, reason, retry_after })
-    }
-
     /// Whether a call would be refused; `None`: the machine has to be asked. `clock` is read where it depends on it.
     #[inline]
     pub(super) fn would_refuse(&self, clock: impl FnOnce() -> u64) -> Option<bool> {
@@ -127,8 +104,30 @@ impl Gate {
                 let due = self.until.load(Ordering::Acquire);
                 (due == u64::MAX || clock() < due).then_some(false)
             }
-            _ => self.rejected(clock()).map(|_| true),
+            _ => self.refuses_until(pass).filter(|until| clock() < *until).map(|_| true),
         }
+    }
+
+    /// A no, counted, that the machine need not be asked for.
+    #[inline]
+    pub(super) fn refuse(&self, clock: impl FnOnce() -> u64) -> Option<Rejected> {
+        let pass = self.pass.load(Ordering::Acquire);
+        if low(pass) < FORCED {
+            return None;
+        }
+        let until = self.refuses_until(pass)?;
+        let left = until.checked_sub(clock()).filter(|left| *left > 0)?;
+        self.refused.fetch_add(1, Ordering::Relaxed);
+        let open = REASONS.get(low(pass).wrapping_sub(OPEN) as usize);
+        let (state, reason) = open.map_or((State::ForcedOpen, Reason::Manual), |reason| (State::Open, *reason));
+        let retry_after = (until != u64::MAX).then(|| Duration::from_nanos(left));
+        Some(Rejected { state, reason, retry_after })
+    }
+
+    /// Whoever writes `until` has taken `pass` away before, and no generation comes twice: so this is the one that goes with it.
+    fn refuses_until(&self, pass: u64) -> Option<u64> {
+        let until = self.until.load(Ordering::Acquire);
+        (self.pass.load(Ordering::Acquire) == pass).then_some(until)
     }
 
     /// What a call came to. Whether the machine has changes to tell of.
@@ -207,7 +206,7 @@ impl Gate {
         let machine = &behind.machine;
         let (kind, until) = match machine.standing() {
             Standing::Asks => (ASK, 0),
-            Standing::Flows => (FLOWS, 0),
+            Standing::Flows { calm_until } => (FLOWS, calm_until.unwrap_or(0)),
             Standing::Tracked { due } => (TRACKED, due),
             Standing::Refuses { state: State::ForcedOpen, until } => (FORCED, until),
             Standing::Refuses { until, .. } => {
@@ -215,8 +214,6 @@ impl Gate {
                 place.map_or((ASK, 0), |(kind, _)| (kind, until))
             }
         };
-        let calm = machine.calm_until();
-        let until = calm.unwrap_or(until);
         let pass = word(machine.generation, kind);
         // what is the same is not written: all others read it
         if self.until.load(Ordering::Relaxed) != until {
@@ -227,7 +224,7 @@ impl Gate {
         }
         set(&self.slow, nanos(machine.config.slow));
         set(&self.pass, pass);
-        if calm.is_some() {
+        if kind == FLOWS && until > 0 {
             self.good.store(word(machine.generation, behind.opened_at), Ordering::Release);
         }
     }

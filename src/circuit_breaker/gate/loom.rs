@@ -227,7 +227,7 @@ fn refusals_add_up_and_each_is_of_one_moment() {
 }
 
 fn refused_of_one_moment(gate: &Gate) -> bool {
-    let Some(rejected) = gate.refuse(0) else { return false };
+    let Some(rejected) = gate.refuse(|| 0) else { return false };
     let after = rejected.retry_after().map(|after| after.as_secs());
     match rejected.state() {
         State::Open => assert!(after == Some(10) || after == Some(20), "{rejected:?}"),
