@@ -34,11 +34,20 @@ impl<C> Call<C> {
         self.leave.is_none()
     }
 
+    /// What it came to, where it mostly went well.
     #[inline]
     pub(super) fn record(&mut self, verdict: &Verdict) {
         // taken first: a panic in there does not tell it twice
         if let Some(leave) = self.leave.take() {
             self.parts.circuits.chosen(self.keyed.as_ref()).record(&leave, verdict);
+        }
+    }
+
+    /// What it came to.
+    #[inline(never)]
+    pub(super) fn tell(&mut self, verdict: &Verdict) {
+        if let Some(leave) = self.leave.take() {
+            self.parts.circuits.chosen(self.keyed.as_ref()).tell(&leave, verdict);
         }
     }
 
@@ -57,7 +66,7 @@ impl<C> Call<C> {
 
     #[cold]
     fn give_up(&mut self) {
-        self.record(&if thread::panicking() { Failure::Fault.into() } else { Verdict::dropped() });
+        self.tell(&if thread::panicking() { Failure::Fault.into() } else { Verdict::dropped() });
     }
 }
 

@@ -193,7 +193,7 @@ impl Circuit {
         }
     }
 
-    /// What a call came to.
+    /// What a call came to that mostly went well.
     #[inline]
     pub(super) fn record(&self, leave: &Leave, verdict: &Verdict) {
         if let Leave::Free { generation, began } = leave
@@ -202,12 +202,13 @@ impl Circuit {
         {
             self.0.series.call(verdict.outcome());
         } else {
-            self.record_otherwise(leave, verdict);
+            self.tell(leave, verdict);
         }
     }
 
+    /// What a call came to.
     #[inline(never)]
-    fn record_otherwise(&self, leave: &Leave, verdict: &Verdict) {
+    pub(super) fn tell(&self, leave: &Leave, verdict: &Verdict) {
         self.0.note(self.permit(leave), verdict);
     }
 

@@ -84,7 +84,7 @@ where
                     }
                     Err(error) => {
                         let verdict = call.classify().error(&error);
-                        call.record(&verdict);
+                        call.tell(&verdict);
                         Err(M::fail(error))
                     }
                 })

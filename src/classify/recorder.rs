@@ -33,17 +33,28 @@ impl Recorder {
 
     /// Tells what the attempt came to.
     #[inline]
-    pub fn record(mut self, verdict: impl Into<Verdict>) {
+    pub fn record(self, verdict: impl Into<Verdict>) {
+        // one that tells nobody, as where the verdict is known before the body, is done with one comparison
         if self.to.is_some() {
-            self.settle(verdict.into());
+            self.tell(verdict.into());
         }
     }
 
     #[inline(never)]
+    fn tell(mut self, verdict: Verdict) {
+        self.settle(verdict);
+    }
+
     fn settle(&mut self, verdict: Verdict) {
         if let Some(to) = self.to.take() {
             to.record(self.ticket, verdict);
         }
+    }
+
+    #[cold]
+    #[inline(never)]
+    fn break_off(&mut self) {
+        self.settle(if std::thread::panicking() { Failure::Fault.into() } else { Verdict::dropped() });
     }
 }
 
@@ -53,14 +64,6 @@ impl Drop for Recorder {
         if self.to.is_some() {
             self.break_off();
         }
-    }
-}
-
-impl Recorder {
-    #[cold]
-    #[inline(never)]
-    fn break_off(&mut self) {
-        self.settle(if std::thread::panicking() { Failure::Fault.into() } else { Verdict::dropped() });
     }
 }
 
