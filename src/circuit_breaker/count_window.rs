@@ -1,3 +1,6 @@
+#[cfg(test)]
+mod tests;
+
 use super::window::Counts;
 
 /// The last `size` calls, two bits each: failed, slow.

@@ -187,16 +187,20 @@ impl Gate {
         (out, behind.machine.has_changes())
     }
 
-    /// Closes, and tells the machine what was counted beside it.
+    /// Closes, and tells the machine what was counted beside it. Whether there was any.
+    #[inline]
     fn take_over(&self, behind: &mut Behind) -> bool {
         // only the lock's holder opens it, so what is closed here stays so
         let closed = self.good.load(Ordering::Relaxed) == CLOSED;
+        let refused = self.refused.load(Ordering::Relaxed) > 0;
+        if closed && !refused {
+            return false;
+        }
         let last = if closed { behind.opened_at } else { low(self.good.swap(CLOSED, Ordering::AcqRel)) };
         let good = last - behind.opened_at;
         // the next number, so that the word is never again what it was
         behind.opened_at = if last >= u32::MAX - 1 { 0 } else { last + 1 };
-        let none = self.refused.load(Ordering::Relaxed) == 0;
-        let refused = if none { 0 } else { self.refused.swap(0, Ordering::Relaxed) };
+        let refused = if refused { self.refused.swap(0, Ordering::Relaxed) } else { 0 };
         behind.machine.take_over(good, refused);
         good > 0 || refused > 0
     }
