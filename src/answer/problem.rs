@@ -1,5 +1,8 @@
 //! Problem details (RFC 9457), or the same as a gRPC status.
 
+#[cfg(test)]
+mod tests;
+
 use bytes::Bytes;
 use http::{HeaderMap, HeaderValue, Response, StatusCode, header};
 use std::{fmt::Write, time::Duration};
@@ -50,15 +53,30 @@ impl Problem {
         if let Some(after) = self.retry_after {
             // whole seconds, never earlier than meant
             let seconds = after.as_secs().saturating_add(u64::from(after.subsec_nanos() > 0));
-            response.headers_mut().insert(header::RETRY_AFTER, HeaderValue::from(seconds.max(1)));
+            // by way of a string: that is one allocation, and `HeaderValue::from` a number two
+            if let Ok(seconds) = HeaderValue::try_from(seconds.max(1).to_string()) {
+                response.headers_mut().insert(header::RETRY_AFTER, seconds);
+            }
         }
         response
     }
 
     fn http_response(&self) -> Response<Bytes> {
-        let mut json = format!("{{\"title\":{},\"status\":{}", quoted(self.title), self.status.as_u16());
+        const TITLE: &str = "{\"title\":\"";
+        const STATUS: &str = "\",\"status\":";
+        const DETAIL: &str = ",\"detail\":\"";
+        // as long as it gets where nothing is escaped: bytes are made of a full buffer without another allocation
+        let detail = self.detail.as_ref().map_or(0, |detail| DETAIL.len() + detail.len() + "\"".len());
+        let len = TITLE.len() + self.title.len() + STATUS.len() + "503".len() + detail + "}".len();
+        let mut json = String::with_capacity(len);
+        json.push_str(TITLE);
+        escape(&mut json, self.title);
+        json.push_str(STATUS);
+        json.push_str(self.status.as_str());
         if let Some(detail) = &self.detail {
-            let _ = write!(json, ",\"detail\":{}", quoted(detail));
+            json.push_str(DETAIL);
+            escape(&mut json, detail);
+            json.push('"');
         }
         json.push('}');
         let mut response = Response::new(Bytes::from(json));
@@ -102,22 +120,24 @@ fn grpc_code(status: StatusCode) -> i32 {
     }
 }
 
-/// A JSON string (RFC 8259, 7).
-pub(crate) fn quoted(text: &str) -> String {
-    let mut out = String::with_capacity(text.len() + 2);
-    out.push('"');
-    for c in text.chars() {
-        match c {
-            '"' => out.push_str("\\\""),
-            '\\' => out.push_str("\\\\"),
-            c if u32::from(c) < 0x20 => {
-                let _ = write!(out, "\\u{:04x}", u32::from(c));
+/// What stands between the quotes of a JSON string (RFC 8259, 7).
+fn escape(out: &mut String, text: &str) {
+    let mut rest = text;
+    // all of these are one byte long
+    while let Some(at) = rest.bytes().position(|byte| byte < 0x20 || byte == b'"' || byte == b'\\') {
+        let (plain, special) = rest.split_at(at);
+        out.push_str(plain);
+        let (special, after) = special.split_at(1);
+        match special {
+            "\"" => out.push_str("\\\""),
+            "\\" => out.push_str("\\\\"),
+            _ => {
+                let _ = write!(out, "\\u{:04x}", special.as_bytes()[0]);
             }
-            c => out.push(c),
         }
+        rest = after;
     }
-    out.push('"');
-    out
+    out.push_str(rest);
 }
 
 /// `grpc-message` (gRPC over HTTP/2): everything but visible ASCII, and `%`.

@@ -1,6 +1,7 @@
 use super::{Answer, Cause, Problem};
-use crate::{body::OrBody, classify::is_grpc};
+use crate::{body::OrBody, classify::is_grpc, error::Refused};
 use http::{Request, Response, StatusCode};
+use std::fmt::Write;
 
 /// Servers: the error type is untouched and the layer's own no is an answer.
 #[derive(Debug, Clone, Copy, Default)]
@@ -27,7 +28,7 @@ impl<A, B, E> Answer<Request<A>, Response<B>, E> for Respond {
     fn answer(grpc: &bool, cause: Cause) -> Result<Self::Response, E> {
         let problem = match &cause {
             Cause::Refused(refused) => {
-                let problem = Problem::new(StatusCode::SERVICE_UNAVAILABLE, "refused").with_detail(refused.to_string());
+                let problem = Problem::new(StatusCode::SERVICE_UNAVAILABLE, "refused").with_detail(sentence(refused));
                 match refused.retry_after() {
                     Some(after) => problem.with_retry_after(after),
                     None => problem,
@@ -43,4 +44,11 @@ impl<A, B, E> Answer<Request<A>, Response<B>, E> for Respond {
         }
         Ok(response)
     }
+}
+
+/// What it displays: one allocation, where `to_string` grows its way.
+fn sentence(refused: &Refused) -> String {
+    let mut text = String::with_capacity("refused by : ".len() + refused.who().len() + refused.why().len());
+    let _ = write!(text, "{refused}");
+    text
 }

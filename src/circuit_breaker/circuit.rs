@@ -1,21 +1,22 @@
 use super::{
     config::Config,
-    permit::{Permit, Rejected, Signal},
-    state::{Machine, Mode, Outlook, Phase, nanos},
+    gate::Gate,
+    permit::{NO_SLOT, Permit, Rejected, Signal},
+    state::{Machine, Mode, Outlook},
     telemetry::Series,
     view::{Change, State, View},
     waiting::Waiting,
 };
 use crate::{
-    classify::{Record, Ticket, Verdict},
+    classify::{Record, Recorder, Ticket, Verdict},
     error::Refused,
     registry::{Entry, Registry, Value, registry},
 };
 use std::{
     fmt,
     sync::{
-        Arc, Mutex, MutexGuard, OnceLock, PoisonError,
-        atomic::{AtomicBool, AtomicU32, Ordering},
+        Arc, OnceLock,
+        atomic::{AtomicBool, Ordering},
     },
     time::Duration,
 };
@@ -25,22 +26,28 @@ use tokio::{sync::watch, time::Instant};
 #[derive(Clone)]
 pub struct Circuit(pub(super) Arc<Shared>);
 
+/// `repr(C)`: what calls write, the counter of the `Arc` and the gate's first words, lies apart from what they read.
+#[repr(C)]
 pub(super) struct Shared {
+    gate: Gate,
+    pub(super) origin: Instant,
     name: Arc<str>,
     series: Series,
-    pub(super) origin: Instant,
-    /// The generation in which calls flow without asking the machine; [`LOCKED`]: ask it. Written under the machine's lock.
-    gate: AtomicU32,
-    machine: Mutex<Machine>,
-    /// Somebody is telling of changes: one at a time, so that they are told in order.
-    telling: AtomicBool,
+    subscribers: OnceLock<watch::Sender<State>>,
     /// Those who wait until it lets calls through, if there ever were any.
     pub(super) waiting: OnceLock<Box<Waiting>>,
-    subscribers: OnceLock<watch::Sender<State>>,
+    /// Somebody is telling of changes: one at a time, so that they are told in order.
+    telling: AtomicBool,
 }
 
-/// No generation of a machine.
-const LOCKED: u32 = super::permit::UNCOUNTED;
+/// Leave for a call of the layer.
+pub(super) enum Leave {
+    /// Nobody was asked. The moment as it was read: most of these calls end before anybody wants to know it in the circuit's own
+    /// time.
+    Free { generation: u32, began: Instant },
+    /// The machine gave it.
+    Asked(Permit),
+}
 
 /// What a circuit is at one moment, with its name.
 #[derive(Debug, Clone, PartialEq)]
@@ -79,18 +86,16 @@ impl Circuit {
     }
 
     pub(super) fn unlisted(name: Arc<str>, series: Series, config: Arc<Config>, seed: u64) -> Self {
-        let machine = Machine::new(config, seed);
-        let gate = AtomicU32::new(open_gate(&machine));
+        let gate = Gate::new(Machine::new(config, seed));
         series.state(State::Closed);
         let shared = Shared {
+            gate,
+            origin: Instant::now(),
             name,
             series,
-            origin: Instant::now(),
-            gate,
-            machine: Mutex::new(machine),
-            telling: AtomicBool::new(false),
             waiting: OnceLock::new(),
             subscribers: OnceLock::new(),
+            telling: AtomicBool::new(false),
         };
         Self(Arc::new(shared))
     }
@@ -113,9 +118,9 @@ impl Circuit {
     /// The state, each time that it changes; several changes in a row may be seen as the last one.
     pub fn subscribe(&self) -> watch::Receiver<State> {
         // under the lock: what changed before is in this state, what changes from now on is told
-        let machine = self.0.lock();
-        let sender = self.0.subscribers.get_or_init(|| watch::Sender::new(machine.state()));
-        drop(machine);
+        let behind = self.0.gate.lock();
+        let sender = self.0.subscribers.get_or_init(|| watch::Sender::new(behind.machine.state()));
+        drop(behind);
         sender.subscribe()
     }
 
@@ -154,34 +159,33 @@ impl Circuit {
     /// Whether it would say no now; then the inner service need not be asked whether it is ready.
     #[inline]
     pub(super) fn would_refuse(&self) -> bool {
-        !self.0.flows() && self.0.with(Machine::would_refuse).is_some()
+        let known = self.0.gate.would_refuse(|| self.0.now());
+        known.unwrap_or_else(|| self.0.with(Machine::would_refuse).is_some())
     }
 
+    /// Leave for a call that need not ask.
     #[inline]
-    pub(super) fn admit(&self) -> Result<Ticket, Refused> {
-        let generation = self.0.gate.load(Ordering::Acquire);
-        if generation != LOCKED {
-            return Ok(Permit::new(generation, super::permit::NO_SLOT, self.0.now()).to_ticket());
-        }
-        self.ask()
+    pub(super) fn flows(&self) -> Option<Leave> {
+        self.0.gate.flows().map(|generation| Leave::Free { generation, began: Instant::now() })
     }
 
-    fn ask(&self) -> Result<Ticket, Refused> {
-        let (admitted, shadow) = self.0.with(|machine, now| (machine.admit(now), machine.mode == Mode::Shadow));
-        match admitted {
-            Ok(permit) => {
-                if shadow && !permit.is_counted() {
-                    self.0.series.refused(State::Shadow);
-                }
-                Ok(permit.to_ticket())
-            }
-            Err(rejected) => Err(self.refused(rejected)),
+    /// Leave for a call, or a no to it.
+    pub(super) fn ask(&self) -> Result<Leave, Refused> {
+        if let Some(rejected) = self.0.gate.refuse(|| self.0.now()) {
+            return Err(self.refused(rejected));
         }
+        let (admitted, shadow) = self.0.with(|machine, now| (machine.admit(now), machine.mode == Mode::Shadow));
+        let permit = admitted.map_err(|rejected| self.refused(rejected))?;
+        if shadow && !permit.is_counted() {
+            self.0.series.refused(State::Shadow);
+        }
+        Ok(Leave::Asked(permit))
     }
 
     /// A no to a call whose inner service was not made ready.
     pub(super) fn refuse(&self) -> Refused {
-        self.refused(self.0.with(Machine::refuse_now))
+        let known = self.0.gate.refuse(|| self.0.now());
+        self.refused(known.unwrap_or_else(|| self.0.with(Machine::refuse_now)))
     }
 
     fn refused(&self, rejected: Rejected) -> Refused {
@@ -193,8 +197,36 @@ impl Circuit {
         }
     }
 
-    pub(super) fn into_recorder(self) -> Arc<dyn Record> {
-        self.0
+    /// What a call came to that mostly went well.
+    #[inline]
+    pub(super) fn record(&self, leave: &Leave, verdict: &Verdict) {
+        if let Leave::Free { generation, began } = leave
+            && Signal::from(verdict) == Signal::Success
+            && self.0.count(*generation, *began)
+        {
+            self.0.series.call(verdict.outcome());
+        } else {
+            self.tell(leave, verdict);
+        }
+    }
+
+    /// What a call came to.
+    #[inline(never)]
+    pub(super) fn tell(&self, leave: &Leave, verdict: &Verdict) {
+        self.0.note(self.permit(leave), verdict);
+    }
+
+    /// Whoever has the response tells what the call came to.
+    pub(super) fn into_recorder(self, leave: &Leave) -> Recorder {
+        let ticket = self.permit(leave).to_ticket();
+        Recorder::new(self.0, ticket)
+    }
+
+    fn permit(&self, leave: &Leave) -> Permit {
+        match leave {
+            Leave::Free { generation, began } => Permit::new(*generation, NO_SLOT, self.0.at(*began)),
+            Leave::Asked(permit) => Permit::new(permit.generation, permit.slot, permit.started),
+        }
     }
 
     /// Whether it must be kept: somebody holds it, a call is on its way, or it knows what a new one would not. What happened
@@ -204,61 +236,69 @@ impl Circuit {
             return true;
         }
         let now = self.0.now();
+        let needed = self.0.gate.try_with(|machine, news| {
+            // what it hears of only now may have been at any time since
+            let used = if news { now } else { machine.last_used() };
+            let idle = Duration::from_nanos(now.saturating_sub(used));
+            idle < forget && machine.holds_history(now)
+        });
         // whoever holds the lock is using it
-        let Ok(mut machine) = self.0.machine.try_lock() else { return true };
-        let idle = Duration::from_nanos(now.saturating_sub(machine.last_used()));
-        idle < forget && machine.holds_history(now)
+        needed.unwrap_or(true)
     }
-}
-
-/// The generation that may pass without asking the machine.
-fn open_gate(machine: &Machine) -> u32 {
-    let whole = machine.phase == Phase::Closed && machine.ramp.is_none();
-    let free = machine.mode == Mode::Auto && whole && !machine.config.tracks_in_flight();
-    if free { machine.generation } else { LOCKED }
 }
 
 impl Shared {
     fn now(&self) -> u64 {
-        nanos(self.origin.elapsed())
+        self.at(Instant::now())
     }
 
-    fn lock(&self) -> MutexGuard<'_, Machine> {
-        self.machine.lock().unwrap_or_else(PoisonError::into_inner)
+    fn at(&self, moment: Instant) -> u64 {
+        passed(moment - self.origin)
+    }
+
+    #[inline]
+    fn count(&self, generation: u32, began: Instant) -> bool {
+        let now = Instant::now();
+        self.gate.count(generation, passed(now - began), || self.at(now))
     }
 
     /// Does something with the machine, and then, outside the lock, tells of what it changed.
     pub(super) fn with<T>(&self, work: impl FnOnce(&mut Machine, u64) -> T) -> T {
         let now = self.now();
-        let (out, changed) = {
-            let mut machine = self.lock();
-            let out = work(&mut machine, now);
-            // most calls leave it as it was, and all others read it
-            let gate = open_gate(&machine);
-            if self.gate.load(Ordering::Relaxed) != gate {
-                self.gate.store(gate, Ordering::Release);
-            }
-            (out, machine.has_changes())
-        };
+        let (out, changed) = self.gate.with(|machine| work(machine, now));
         if changed {
             self.tell();
         }
-        if let Some(waiting) = self.waiting.get() {
-            waiting.look(self);
-        }
+        self.look();
         out
     }
 
     /// What those who wait can hope for now. Moves nothing, so that there is nothing to tell of.
     pub(super) fn outlook(&self) -> Outlook {
         let now = self.now();
-        self.lock().outlook(now)
+        self.gate.lock().machine.outlook(now)
     }
 
     /// Whether calls flow without asking the machine.
     #[inline]
     pub(super) fn flows(&self) -> bool {
-        self.gate.load(Ordering::Acquire) != LOCKED
+        self.gate.flows().is_some()
+    }
+
+    fn note(&self, permit: Permit, verdict: &Verdict) {
+        if self.gate.record(permit, Signal::from(verdict), verdict.hint(), self.now()) {
+            self.tell();
+        }
+        self.look();
+        self.series.call(verdict.outcome());
+    }
+
+    /// Those who wait for it may have something to hope for, after whatever was done under the lock.
+    #[inline]
+    fn look(&self) {
+        if let Some(waiting) = self.waiting.get() {
+            waiting.look(self);
+        }
     }
 
     fn tell(&self) {
@@ -269,10 +309,10 @@ impl Shared {
             }
         }
         // whoever finds the place taken leaves its change to the one who has it, who looks again after leaving
-        while self.lock().has_changes() && !self.telling.swap(true, Ordering::AcqRel) {
+        while self.gate.lock().machine.has_changes() && !self.telling.swap(true, Ordering::AcqRel) {
             let _done = Done(&self.telling);
             // not in the head of the loop, where the lock would be held until its end
-            let changes = self.lock().take_changes();
+            let changes = self.gate.lock().machine.take_changes();
             for change in changes {
                 self.tell_of(change);
             }
@@ -287,14 +327,14 @@ impl Shared {
     }
 }
 
+/// As nanoseconds. No process runs for five hundred years.
+const fn passed(duration: Duration) -> u64 {
+    duration.as_secs().wrapping_mul(1_000_000_000).wrapping_add(duration.subsec_nanos() as u64)
+}
+
 impl Record for Shared {
     fn record(&self, ticket: Ticket, verdict: Verdict) {
-        let permit = Permit::from_ticket(ticket);
-        self.with(|machine, now| {
-            let duration = Duration::from_nanos(now.saturating_sub(permit.started()));
-            machine.record(permit, Signal::from(&verdict), verdict.hint(), duration, now);
-        });
-        self.series.call(verdict.outcome());
+        self.note(Permit::from_ticket(ticket), &verdict);
     }
 }
 

@@ -80,11 +80,21 @@ impl Circuits {
         }
     }
 
-    /// The circuit for a call with this key, made if there is none.
-    pub(super) fn get(&self, key: Option<&str>) -> Circuit {
+    /// The circuit for a call with this key, made if there is none; `None`: the one for every call, or for those without a key.
+    #[inline]
+    pub(super) fn of(&self, key: Option<&str>) -> Option<Circuit> {
         match &self.0 {
-            Kind::One(circuit) => circuit.clone(),
-            Kind::Keyed(keyed) => keyed.get(key),
+            Kind::One(_) => None,
+            Kind::Keyed(keyed) => key.map(|key| keyed.get(key)),
+        }
+    }
+
+    /// What [`of`](Self::of) chose.
+    #[inline]
+    pub(super) fn chosen<'a>(&'a self, of_key: Option<&'a Circuit>) -> &'a Circuit {
+        match (&self.0, of_key) {
+            (Kind::One(circuit), _) | (Kind::Keyed(_), Some(circuit)) => circuit,
+            (Kind::Keyed(keyed), None) => keyed.unkeyed(),
         }
     }
 

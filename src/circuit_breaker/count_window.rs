@@ -1,3 +1,6 @@
+#[cfg(test)]
+mod tests;
+
 use super::window::Counts;
 
 /// The last `size` calls, two bits each: failed, slow.
@@ -15,6 +18,9 @@ pub(super) struct CountWindow {
 const FAILED: u64 = 1;
 const SLOW: u64 = 2;
 const PER_WORD: u32 = u64::BITS / 2;
+/// All places of a word.
+const FAILED_EACH: u64 = u64::MAX / 3;
+const SLOW_EACH: u64 = FAILED_EACH << 1;
 
 impl CountWindow {
     pub(super) fn new(size: u32) -> Self {
@@ -42,6 +48,34 @@ impl CountWindow {
         let sample = self.added;
         self.added += 1;
         sample
+    }
+
+    /// So many that went well: as if each were [added](Self::add), a word of places at a time.
+    pub(super) fn add_good(&mut self, calls: u32) {
+        self.added += u64::from(calls);
+        if calls >= self.size {
+            self.bits.fill(0);
+            self.counts = Counts { total: self.size.into(), ..Counts::default() };
+            return;
+        }
+        let mut left = calls;
+        while left > 0 {
+            let shift = self.next % PER_WORD * 2;
+            let run = left.min(PER_WORD - shift / 2).min(self.size - self.next);
+            let places = u64::MAX >> (u64::BITS - 2 * run) << shift;
+            let word = &mut self.bits[(self.next / PER_WORD) as usize];
+            if self.counts.total == u64::from(self.size) {
+                let gone = *word & places;
+                self.counts.failed -= u64::from((gone & FAILED_EACH).count_ones());
+                self.counts.slow -= u64::from((gone & SLOW_EACH).count_ones());
+            } else {
+                // a window with free places fills them in order
+                self.counts.total += u64::from(run);
+            }
+            *word &= !places;
+            self.next = if self.next + run == self.size { 0 } else { self.next + run };
+            left -= run;
+        }
     }
 
     pub(super) fn amend(&mut self, sample: u64) {

@@ -1,3 +1,4 @@
+use super::call::Call;
 use crate::{
     answer::Answer,
     classify::{Classify, Recorder, Repeatable},
@@ -6,7 +7,6 @@ use pin_project_lite::pin_project;
 use std::{
     fmt,
     pin::Pin,
-    sync::Arc,
     task::{Context, Poll},
 };
 use tower_service::Service;
@@ -29,9 +29,8 @@ pin_project! {
     enum State<F, C, T> {
         Calling {
             #[pin]
-            call: F,
-            recorder: Option<Recorder>,
-            classify: Arc<C>,
+            inner: F,
+            call: Call<C>,
             repeatable: Repeatable,
             until_head: bool,
         },
@@ -51,14 +50,8 @@ where
         Self { state: State::Refused { answer: Some(answer) } }
     }
 
-    pub(super) fn calling(
-        call: S::Future,
-        recorder: Recorder,
-        classify: Arc<C>,
-        repeatable: Repeatable,
-        until_head: bool,
-    ) -> Self {
-        Self { state: State::Calling { call, recorder: Some(recorder), classify, repeatable, until_head } }
+    pub(super) fn calling(inner: S::Future, call: Call<C>, repeatable: Repeatable, until_head: bool) -> Self {
+        Self { state: State::Calling { inner, call, repeatable, until_head } }
     }
 }
 
@@ -74,29 +67,24 @@ where
         match self.project().state.project() {
             // polled again after the end, it has nothing more to say
             StateProj::Refused { answer } => answer.take().map_or(Poll::Pending, Poll::Ready),
-            StateProj::Calling { call, recorder: kept, classify, repeatable, until_head } => {
-                let Some(recorder) = kept.take() else { return Poll::Pending };
-                // on the stack while the call is polled: a panic drops it there, and it knows why
-                let result = match call.poll(cx) {
-                    Poll::Ready(result) => result,
-                    Poll::Pending => {
-                        *kept = Some(recorder);
-                        return Poll::Pending;
-                    }
-                };
+            StateProj::Calling { call, .. } if call.is_told() => Poll::Pending,
+            StateProj::Calling { inner, call, repeatable, until_head } => {
+                let mut call = call.polled();
+                let Poll::Ready(result) = inner.poll(cx) else { return Poll::Pending };
                 Poll::Ready(match result {
                     Ok(response) => {
-                        let head = classify.head(&response, *repeatable);
-                        let watcher = if *until_head {
-                            recorder.record(head);
+                        let head = call.classify().head(&response, *repeatable);
+                        let recorder = if *until_head || call.classify().ends_at_head(&response, head) {
+                            call.record(&head);
                             Recorder::nobody()
                         } else {
-                            recorder
+                            call.hand_over()
                         };
-                        Ok(M::pass(classify.watch(response, head, watcher)))
+                        Ok(M::pass(call.classify().watch(response, head, recorder)))
                     }
                     Err(error) => {
-                        recorder.record(classify.error(&error));
+                        let verdict = call.classify().error(&error);
+                        call.tell(&verdict);
                         Err(M::fail(error))
                     }
                 })

@@ -72,8 +72,12 @@ impl Keyed {
         Self::new(self.name.clone(), self.config(), capacity)
     }
 
-    pub(super) fn get(&self, key: Option<&str>) -> Circuit {
-        let Some(key) = key else { return self.unkeyed.clone() };
+    /// Of the calls without a key.
+    pub(super) const fn unkeyed(&self) -> &Circuit {
+        &self.unkeyed
+    }
+
+    pub(super) fn get(&self, key: &str) -> Circuit {
         if let Some(circuit) = self.circuits.get(key) {
             return circuit;
         }

@@ -36,6 +36,10 @@ where
         self.classify.error(error)
     }
 
+    fn ends_at_head(&self, response: &Res, head: Verdict) -> bool {
+        self.classify.ends_at_head(response, head)
+    }
+
     fn watch(&self, response: Res, head: Verdict, recorder: Recorder) -> Self::Response {
         self.classify.watch(response, head, recorder)
     }

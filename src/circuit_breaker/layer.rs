@@ -8,11 +8,16 @@ use tower_layer::Layer;
 
 /// Refuses calls to what does not answer; see the [module docs](crate::circuit_breaker).
 pub struct CircuitBreakerLayer<C = Http, M = Fail> {
-    pub(super) circuits: Circuits,
-    pub(super) classify: Arc<C>,
+    pub(super) parts: Arc<Parts<C>>,
     pub(super) until_head: bool,
     pub(super) readiness: Readiness,
     mode: PhantomData<fn() -> M>,
+}
+
+/// What a call needs to the end: behind one counter, not two.
+pub(super) struct Parts<C> {
+    pub(super) circuits: Circuits,
+    pub(super) classify: Arc<C>,
 }
 
 impl CircuitBreakerLayer {
@@ -32,23 +37,20 @@ impl CircuitBreakerLayer<ByResult> {
 impl<C> CircuitBreakerLayer<C> {
     /// With this classifier.
     pub fn with(circuits: impl Into<Circuits>, classify: C) -> Self {
-        Self {
-            circuits: circuits.into(),
-            classify: Arc::new(classify),
-            until_head: false,
-            readiness: Readiness::Reject,
-            mode: PhantomData,
-        }
+        Self::of(circuits.into(), Arc::new(classify), false, Readiness::Reject)
     }
 }
 
 impl<C, M> CircuitBreakerLayer<C, M> {
+    fn of(circuits: Circuits, classify: Arc<C>, until_head: bool, readiness: Readiness) -> Self {
+        Self { parts: Arc::new(Parts { circuits, classify }), until_head, readiness, mode: PhantomData }
+    }
+
     /// Answers (503 with `Retry-After`, or UNAVAILABLE) instead of failing: for servers.
     #[must_use]
     pub fn respond(self) -> CircuitBreakerLayer<C, Respond> {
         CircuitBreakerLayer {
-            circuits: self.circuits,
-            classify: self.classify,
+            parts: self.parts,
             until_head: self.until_head,
             readiness: self.readiness,
             mode: PhantomData,
@@ -92,13 +94,9 @@ impl<C, M> CircuitBreakerLayer<C, M> {
     where
         F: for<'a> Fn(&'a Req) -> Option<&'a str> + Send + Sync + 'static,
     {
-        CircuitBreakerLayer {
-            circuits: self.circuits,
-            classify: Arc::new(KeyedBy::new(self.classify, key)),
-            until_head: self.until_head,
-            readiness: self.readiness,
-            mode: PhantomData,
-        }
+        let Parts { circuits, classify } = &*self.parts;
+        let classify = Arc::new(KeyedBy::new(classify.clone(), key));
+        CircuitBreakerLayer::of(circuits.clone(), classify, self.until_head, self.readiness)
     }
 }
 
@@ -113,8 +111,7 @@ impl<S, C, M> Layer<S> for CircuitBreakerLayer<C, M> {
 impl<C, M> Clone for CircuitBreakerLayer<C, M> {
     fn clone(&self) -> Self {
         Self {
-            circuits: self.circuits.clone(),
-            classify: self.classify.clone(),
+            parts: self.parts.clone(),
             until_head: self.until_head,
             readiness: self.readiness,
             mode: PhantomData,
@@ -125,7 +122,7 @@ impl<C, M> Clone for CircuitBreakerLayer<C, M> {
 impl<C, M> fmt::Debug for CircuitBreakerLayer<C, M> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("CircuitBreakerLayer")
-            .field("circuits", &self.circuits)
+            .field("circuits", &self.parts.circuits)
             .field("until_head", &self.until_head)
             .field("readiness", &self.readiness)
             .finish_non_exhaustive()

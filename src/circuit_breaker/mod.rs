@@ -153,11 +153,13 @@
 //! [`CIRCUIT_REFUSED`]: crate::telemetry::names::CIRCUIT_REFUSED
 //! [`CIRCUIT_TRANSITIONS`]: crate::telemetry::names::CIRCUIT_TRANSITIONS
 
+mod call;
 mod circuit;
 mod circuits;
 mod config;
 mod count_window;
 mod future;
+mod gate;
 mod in_flight;
 mod keyed;
 mod keyed_by;
@@ -170,6 +172,7 @@ mod ramp;
 mod readiness;
 mod service;
 pub mod state;
+mod sync;
 mod telemetry;
 mod time_window;
 mod view;

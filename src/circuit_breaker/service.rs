@@ -1,7 +1,7 @@
-use super::{Circuit, CircuitBreakerLayer, Readiness, ResponseFuture, waiting::Place};
+use super::{Circuit, CircuitBreakerLayer, Readiness, ResponseFuture, call::Call, layer::Parts, waiting::Place};
 use crate::{
     answer::{Answer, Cause, Fail},
-    classify::{Classify, Http, Recorder},
+    classify::{Classify, Http},
 };
 use std::{
     fmt,
@@ -31,7 +31,7 @@ where
     type Future = ResponseFuture<S, Req, C, M>;
 
     fn poll_ready(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), M::Error>> {
-        let one = self.layer.circuits.one();
+        let one = self.layer.parts.circuits.one();
         if let (Readiness::Pend, Some(circuit)) = (self.layer.readiness, one) {
             ready!(circuit.poll_room(&mut self.place, cx));
             return self.inner.poll_ready(cx).map_err(M::fail);
@@ -42,19 +42,20 @@ where
     }
 
     fn call(&mut self, request: Req) -> Self::Future {
-        let classify = &self.layer.classify;
-        let circuit = self.layer.circuits.get(classify.authority(&request));
-        let admitted = if self.skipped { Err(circuit.refuse()) } else { circuit.admit() };
+        let Parts { circuits, classify } = &*self.layer.parts;
+        let keyed = circuits.of(classify.authority(&request));
+        let circuit = circuits.chosen(keyed.as_ref());
+        let leave =
+            if self.skipped { Err(circuit.refuse()) } else { circuit.flows().map_or_else(|| circuit.ask(), Ok) };
         // the permit first: else the next one would be woken for it
         self.place.leave();
-        match admitted {
+        match leave {
             Err(refused) => ResponseFuture::refused(M::answer(&M::see(&request), Cause::Refused(refused))),
-            Ok(ticket) => {
+            Ok(leave) => {
                 // made before the call: a panic in it is a failure
-                let recorder = Recorder::new(circuit.into_recorder(), ticket);
+                let call = Call::new(self.layer.parts.clone(), keyed, leave);
                 let repeatable = classify.repeatable(&request);
-                let call = self.inner.call(request);
-                ResponseFuture::calling(call, recorder, classify.clone(), repeatable, self.layer.until_head)
+                ResponseFuture::calling(self.inner.call(request), call, repeatable, self.layer.until_head)
             }
         }
     }

@@ -26,6 +26,7 @@ mod manual;
 mod moves;
 mod outlook;
 mod ramping;
+mod standing;
 
 use super::{
     config::Config,
@@ -42,6 +43,7 @@ pub use super::{
 };
 use crate::backoff::Hint;
 pub(super) use outlook::{Outlook, Room};
+pub(super) use standing::Standing;
 use std::{mem, sync::Arc, time::Duration};
 
 /// One circuit.
@@ -68,6 +70,8 @@ pub struct Machine {
     in_flight: InFlight,
     /// Closed by its probes, and not trusted with all calls yet.
     pub(super) ramp: Option<Ramp>,
+    /// Before this moment time alone changes nothing. It may be earlier than it need be, and is never later.
+    due: u64,
     random: fastrand::Rng,
     refused: u64,
     stale: u64,
@@ -114,6 +118,7 @@ impl Machine {
             probes: Probes::default(),
             in_flight: InFlight::new(),
             ramp: None,
+            due: NEVER,
             random: fastrand::Rng::with_seed(seed),
             refused: 0,
             stale: 0,
@@ -149,7 +154,7 @@ impl Machine {
             Phase::HalfOpen if self.probes.taken(self.in_flight.len()) >= self.config.half_open_permits.get() => {
                 return Err(self.refuse(State::HalfOpen, NEVER));
             }
-            _ => self.in_flight.insert(now).unwrap_or(NO_SLOT),
+            _ => self.keep_track(now),
         };
         Ok(Permit::new(self.generation, slot, now))
     }
@@ -199,11 +204,16 @@ impl Machine {
         }
         let crossed = match permit.slot {
             NO_SLOT => None,
-            slot => match self.in_flight.remove(slot, permit.started) {
-                Some(sample) => sample,
-                // another machine's
-                None => return self.stale += 1,
-            },
+            slot => {
+                let Some(sample) = self.in_flight.remove(slot, permit.started) else {
+                    // another machine's
+                    return self.stale += 1;
+                };
+                if self.in_flight.len() == 0 {
+                    self.due = self.due_without_calls();
+                }
+                sample
+            }
         };
         let slow = duration >= self.config.slow;
         let signal = match signal {

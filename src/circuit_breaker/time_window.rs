@@ -45,6 +45,23 @@ impl TimeWindow {
         self.newest
     }
 
+    /// So many that went well, in the newest bucket.
+    pub(super) fn add_good(&mut self, calls: u32) {
+        let bucket = &mut self.buckets[self.place];
+        let fit = calls.min(u32::MAX - bucket.total);
+        bucket.total += fit;
+        self.counts.total += u64::from(fit);
+    }
+
+    /// Until then calls go into the newest bucket.
+    pub(super) const fn lasts_until(&self) -> u64 {
+        self.end
+    }
+
+    pub(super) const fn held(&self) -> Counts {
+        self.counts
+    }
+
     pub(super) fn amend(&mut self, now: u64, sample: u64) {
         self.roll(now);
         let Some(bucket) = self.bucket(sample).map(|place| &mut self.buckets[place]) else { return };

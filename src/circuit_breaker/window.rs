@@ -205,6 +205,32 @@ impl Samples {
         }
     }
 
+    /// Adds so many that went well, of a time in which nothing [leaves](Self::lasts_until).
+    pub(super) fn add_good(&mut self, calls: u32) {
+        match self {
+            Self::Count(window) => window.add_good(calls),
+            Self::Time(window) => window.add_good(calls),
+            Self::None => {}
+        }
+    }
+
+    /// Until when nothing leaves but what others take the place of.
+    pub(super) const fn lasts_until(&self) -> u64 {
+        match self {
+            Self::Time(window) => window.lasts_until(),
+            Self::Count(_) | Self::None => u64::MAX,
+        }
+    }
+
+    /// What was in it at the last look.
+    pub(super) fn held(&self) -> Counts {
+        match self {
+            Self::Count(window) => window.counts(),
+            Self::Time(window) => window.held(),
+            Self::None => Counts::default(),
+        }
+    }
+
     /// A call that was added before it ended has failed. One that has left the window stays out of it.
     pub(super) fn amend(&mut self, now: u64, sample: u64) {
         match self {

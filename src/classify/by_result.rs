@@ -20,6 +20,10 @@ impl<Req, Res, E: 'static> Classify<Req, Res, E> for ByResult {
         of_error(error)
     }
 
+    fn ends_at_head(&self, _: &Res, _: Verdict) -> bool {
+        true
+    }
+
     fn watch(&self, response: Res, head: Verdict, recorder: Recorder) -> Res {
         recorder.record(head);
         response

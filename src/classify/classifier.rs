@@ -91,6 +91,13 @@ pub trait Classify<Req, Res, E>: Send + Sync + 'static {
         None
     }
 
+    /// Whether what [`head`](Self::head) said (`head`) is the last word: nothing is still to come that could change it. A layer may
+    /// then take that word at once, and have [`watch`](Self::watch) tell nobody. `false`: `watch` finds out.
+    fn ends_at_head(&self, response: &Res, head: Verdict) -> bool {
+        let _ = (response, head);
+        false
+    }
+
     /// The response, with `recorder` told at its end: end of body, trailers, error, or drop. `head`: what
     /// [`head`](Self::head) said of it.
     fn watch(&self, response: Res, head: Verdict, recorder: Recorder) -> Self::Response;

@@ -128,6 +128,12 @@ impl<A, B: Body, E: 'static> Classify<Request<A>, Response<B>, E> for Http {
         Some(response.extensions_mut())
     }
 
+    fn ends_at_head(&self, response: &Response<B>, head: Verdict) -> bool {
+        // as `Watch` does where it is made
+        let ended = response.body().is_end_stream() && !awaits_trailers(response.headers());
+        head.outcome() != Outcome::Success || ended
+    }
+
     fn watch(&self, response: Response<B>, head: Verdict, recorder: Recorder) -> Self::Response {
         let status_in_trailers = awaits_trailers(response.headers());
         response.map(|body| Watch::new(body, head, status_in_trailers, recorder))

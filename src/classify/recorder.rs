@@ -32,8 +32,17 @@ impl Recorder {
     }
 
     /// Tells what the attempt came to.
-    pub fn record(mut self, verdict: impl Into<Verdict>) {
-        self.settle(verdict.into());
+    #[inline]
+    pub fn record(self, verdict: impl Into<Verdict>) {
+        // one that tells nobody, as where the verdict is known before the body, is done with one comparison
+        if self.to.is_some() {
+            self.tell(verdict.into());
+        }
+    }
+
+    #[inline(never)]
+    fn tell(mut self, verdict: Verdict) {
+        self.settle(verdict);
     }
 
     fn settle(&mut self, verdict: Verdict) {
@@ -41,14 +50,20 @@ impl Recorder {
             to.record(self.ticket, verdict);
         }
     }
+
+    #[cold]
+    #[inline(never)]
+    fn break_off(&mut self) {
+        self.settle(if std::thread::panicking() { Failure::Fault.into() } else { Verdict::dropped() });
+    }
 }
 
 impl Drop for Recorder {
+    #[inline]
     fn drop(&mut self) {
-        if self.to.is_none() {
-            return;
+        if self.to.is_some() {
+            self.break_off();
         }
-        self.settle(if std::thread::panicking() { Failure::Fault.into() } else { Verdict::dropped() });
     }
 }
 

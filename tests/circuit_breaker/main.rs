@@ -9,6 +9,7 @@
 ))]
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, missing_docs, reason = "tests fail by panicking")]
 
+mod beside;
 mod bodies;
 mod by_hand;
 mod circuits;

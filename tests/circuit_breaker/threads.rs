@@ -114,3 +114,45 @@ fn refusals_and_calls_of_a_circuit_that_flaps_add_up() {
     assert!(view.stale <= reached, "{view:?}");
     assert_eq!(view.probes, 0, "every permit came back");
 }
+
+#[test]
+fn after_a_million_successes_each_it_opens_at_the_very_failure() {
+    // of the last ten: the fifth failure; of a run: the third. What was counted beside the machine is in neither
+    for (config, last) in [
+        (Config::default().without_consecutive_failures().with_window(Window::calls(10, 10).unwrap()), 5),
+        (Config::default().without_failure_rate().with_consecutive_failures(n(3)), 3),
+    ] {
+        let circuit = Circuit::with_config("hammered", config);
+        let layer = CircuitBreakerLayer::by_result(&circuit);
+        let start = Barrier::new(THREADS);
+        let call = |fails: bool| {
+            let mut service = layer.layer(service_fn(|fails| ready(if fails { Err(reset()) } else { Ok(()) })));
+            let mut cx = Context::from_waker(Waker::noop());
+            assert!(service.poll_ready(&mut cx).is_ready());
+            assert!(pin!(service.call(fails)).poll(&mut cx).is_ready());
+        };
+        thread::scope(|scope| {
+            for _ in 0..THREADS {
+                scope.spawn(|| {
+                    start.wait();
+                    (0..1_000_000).for_each(|_| call(false));
+                });
+            }
+        });
+        for failure in 1..=last {
+            assert_eq!(circuit.state(), State::Closed, "before failure {failure}");
+            call(true);
+        }
+        assert_eq!(circuit.state(), State::Open);
+    }
+}
+
+#[test]
+fn successes_that_nobody_looks_at_stay_in_order_with_failures() {
+    // each thread by itself never has more than two failures in a row, and neither have both together more than four
+    let config = Config::default().without_failure_rate().with_consecutive_failures(n(5));
+    let (seen, reached, view) = hammer(config, 256_000, |call| call % 64 < 2);
+    let (total, failed) = (THREADS as u64 * 256_000, THREADS as u64 * 8_000);
+    assert_eq!(seen, Seen { good: total - failed, failed, refused: 0 });
+    assert_eq!((reached, view.state, view.stale), (total, State::Closed, 0));
+}

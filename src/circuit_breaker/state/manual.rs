@@ -65,6 +65,8 @@ impl Machine {
             self.in_flight.lose_samples();
         }
         self.config = config;
+        // what is due when is to be found again
+        self.due = 0;
     }
 
     fn step(&mut self, phase: Phase, now: u64) {

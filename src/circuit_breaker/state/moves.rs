@@ -5,7 +5,7 @@ use crate::{
     backoff::{Backoff, Exponential, Hint, Jitter},
     circuit_breaker::{
         config::{Attempts, Config},
-        permit::UNCOUNTED,
+        permit::{NO_SLOT, UNCOUNTED},
         probes::Probes,
         ramp::Ramp,
         view::Reason,
@@ -29,15 +29,20 @@ impl Machine {
     #[inline]
     pub(super) fn advance(&mut self, now: u64) -> u64 {
         let now = now.max(self.now);
-        if self.in_flight.len() > 0 || self.mode_until != NEVER || self.ramp.is_some() {
+        if now >= self.due {
             self.catch_up(now);
         }
         self.now = now;
         now
     }
 
+    #[inline(never)]
     fn catch_up(&mut self, now: u64) {
-        while let Some((at, event)) = self.next_event().filter(|(at, _)| *at <= now) {
+        while let Some((at, event)) = self.next_event() {
+            if at > now {
+                self.due = at;
+                return;
+            }
             let at = at.max(self.now);
             self.now = at;
             match event {
@@ -47,6 +52,19 @@ impl Machine {
                 Event::RampEnds => self.ramp = None,
             }
         }
+        self.due = NEVER;
+    }
+
+    /// The slot of a call that begins now, and will be looked at when it crosses `slow` or its lease ends.
+    pub(super) fn keep_track(&mut self, now: u64) -> u32 {
+        let Some(slot) = self.in_flight.insert(now) else { return NO_SLOT };
+        if self.config.tracks_in_flight() {
+            self.due = self.due.min(now.saturating_add(nanos(self.config.slow)));
+        }
+        if self.phase == Phase::HalfOpen {
+            self.due = self.due.min(now.saturating_add(nanos(self.config.probe_lease())));
+        }
+        slot
     }
 
     pub(super) fn next_event(&self) -> Option<(u64, Event)> {
@@ -152,8 +170,14 @@ impl Machine {
             self.start_afresh();
             // here by its probes: what is closed by hand is trusted
             self.ramp = (self.ramp_length() > 0).then_some(Ramp::new(now));
+            self.due = self.due_without_calls();
         }
         self.tell(Change { from, to: phase.into(), reason, shadow });
+    }
+
+    /// The next moment at which time alone changes something, if no call is kept track of.
+    pub(super) fn due_without_calls(&self) -> u64 {
+        self.ramp.map_or(self.mode_until, |ramp| self.mode_until.min(ramp.began.saturating_add(self.ramp_length())))
     }
 
     /// How long a ramp takes by the settings of this moment.
@@ -166,6 +190,7 @@ impl Machine {
         self.generation = self.generation.checked_add(1).unwrap_or(UNCOUNTED + 1);
         self.reason = reason;
         self.in_flight.clear();
+        self.due = self.mode_until;
         self.probes = Probes::default();
     }
 

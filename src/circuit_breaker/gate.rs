@@ -1,0 +1,254 @@
+//! The machine behind its lock, and what calls may do without taking it.
+//!
+//! Everything that moves the machine is done under the lock. Two things happen beside it and are counted in words of their own:
+//! a success that cannot move it, and a refusal that it would repeat. Whoever takes the lock first hands these over to the
+//! machine, so that it is in the state in which it would be had each of them taken the lock.
+//!
+//! **A success** is counted in `good`: the generation in which it may be, and a number that only rises. It is open only while
+//! the machine is [calm](Standing::Flows), that is, while no number of further successes could move it; and nobody holds
+//! the lock. Whoever takes the lock closes it (one swap, so each success is in it or finds it closed) and, when done, opens it
+//! one number further. So a `compare_exchange` that finds the word as it was loaded knows that nobody had the lock in between,
+//! and that `slow` and `until`, which are written under the lock, were of the same moment. One that fails looks again, and finds
+//! the next number, or that it must take the lock.
+//!
+//! * An outcome of another generation, a slow one, or one that needs another bucket of a time window takes the lock.
+//! * What happened before somebody took the lock is in the word then: a failure finds every success before it counted.
+//! * The order of successes that are counted together is lost, and with it nothing: they are the same to a count window, belong
+//!   in one bucket of a time window, and each of them ends a run of failures.
+
+#[cfg(all(test, steadfast_loom))]
+mod loom;
+
+use super::{
+    permit::{NO_SLOT, Permit, Rejected, Signal},
+    state::{Machine, Standing, nanos},
+    sync::{AtomicU64, Mutex, MutexGuard, Ordering},
+    view::{Reason, State},
+};
+use crate::backoff::Hint;
+use std::{sync::PoisonError, time::Duration};
+
+/// `repr(C)`: what every call writes lies apart from what every call reads, with the machine between them.
+#[repr(C)]
+pub(super) struct Gate {
+    /// A generation, and below it a number that rises with each success of that generation; or [`CLOSED`].
+    good: AtomicU64,
+    /// Refusals that the machine does not know of yet.
+    refused: AtomicU64,
+    machine: Mutex<Behind>,
+    /// A generation, and below it what a call may take for granted: [`ASK`], [`FLOWS`], [`TRACKED`], or why it is refused.
+    pass: AtomicU64,
+    /// [`FLOWS`]: until when successes are counted in `good`, or 0. [`TRACKED`]: until when time changes nothing. Else until when
+    /// calls are refused.
+    until: AtomicU64,
+    /// From when on a call is slow.
+    slow: AtomicU64,
+}
+
+/// What the lock is around.
+pub(super) struct Behind {
+    pub(super) machine: Machine,
+    /// The number at which `good` was opened.
+    opened_at: u32,
+}
+
+/// No generation, and no number higher than its.
+const CLOSED: u64 = u32::MAX as u64;
+
+const ASK: u32 = 0;
+const FLOWS: u32 = 1;
+const TRACKED: u32 = 2;
+const FORCED: u32 = 3;
+/// This, and the place of the reason in [`REASONS`].
+const OPEN: u32 = 4;
+/// Why a circuit opens. For any other reason the machine is asked.
+const REASONS: [Reason; 7] = [
+    Reason::ConsecutiveFailures,
+    Reason::FailureRate,
+    Reason::SlowRate,
+    Reason::ProbeFailed,
+    Reason::ProbeSlow,
+    Reason::LeaseExpired,
+    Reason::Manual,
+];
+
+impl Gate {
+    pub(super) fn new(machine: Machine) -> Self {
+        let gate = Self {
+            good: AtomicU64::new(CLOSED),
+            refused: AtomicU64::new(0),
+            machine: Mutex::new(Behind { machine, opened_at: 0 }),
+            pass: AtomicU64::new(word(0, ASK)),
+            until: AtomicU64::new(0),
+            slow: AtomicU64::new(0),
+        };
+        gate.with(|_| ());
+        gate
+    }
+
+    /// The generation in which calls have leave without asking.
+    #[inline]
+    pub(super) fn flows(&self) -> Option<u32> {
+        let pass = self.pass.load(Ordering::Acquire);
+        (low(pass) == FLOWS).then(|| high(pass))
+    }
+
+    /// Whether a call would be refused; `None`: the machine has to be asked. `clock` is read where it depends on it.
+    #[inline]
+    pub(super) fn would_refuse(&self, clock: impl FnOnce() -> u64) -> Option<bool> {
+        let pass = self.pass.load(Ordering::Acquire);
+        match low(pass) {
+            FLOWS => Some(false),
+            ASK => None,
+            TRACKED => {
+                let due = self.until.load(Ordering::Acquire);
+                (due == u64::MAX || clock() < due).then_some(false)
+            }
+            _ => self.refuses_until(pass).filter(|until| clock() < *until).map(|_| true),
+        }
+    }
+
+    /// A no, counted, that the machine need not be asked for.
+    #[inline]
+    pub(super) fn refuse(&self, clock: impl FnOnce() -> u64) -> Option<Rejected> {
+        let pass = self.pass.load(Ordering::Acquire);
+        if low(pass) < FORCED {
+            return None;
+        }
+        let until = self.refuses_until(pass)?;
+        let left = until.checked_sub(clock()).filter(|left| *left > 0)?;
+        self.refused.fetch_add(1, Ordering::Relaxed);
+        let open = REASONS.get(low(pass).wrapping_sub(OPEN) as usize);
+        let (state, reason) = open.map_or((State::ForcedOpen, Reason::Manual), |reason| (State::Open, *reason));
+        let retry_after = (until != u64::MAX).then(|| Duration::from_nanos(left));
+        Some(Rejected { state, reason, retry_after })
+    }
+
+    /// Whoever writes `until` has taken `pass` away before, and no generation comes twice: so this is the one that goes with it.
+    fn refuses_until(&self, pass: u64) -> Option<u64> {
+        let until = self.until.load(Ordering::Acquire);
+        (self.pass.load(Ordering::Acquire) == pass).then_some(until)
+    }
+
+    /// What a call came to. Whether the machine has changes to tell of.
+    #[inline(never)]
+    pub(super) fn record(&self, permit: Permit, signal: Signal, hint: Option<Hint>, now: u64) -> bool {
+        let took = now.saturating_sub(permit.started);
+        if signal == Signal::Success && permit.slot == NO_SLOT && self.count(permit.generation, took, || now) {
+            return false;
+        }
+        self.with(|machine| machine.record(permit, signal, hint, Duration::from_nanos(took), now)).1
+    }
+
+    /// Counts a success beside the machine, if it may be: of a call that is not kept track of. `took`: how long it took, in
+    /// nanoseconds; `now` is asked for where it depends on it.
+    #[inline]
+    pub(super) fn count(&self, generation: u32, took: u64, now: impl Fn() -> u64) -> bool {
+        let mut good = self.good.load(Ordering::Acquire);
+        loop {
+            // at the last number, and so also where it is closed, the machine is told
+            if high(good) != generation || low(good) == u32::MAX {
+                return false;
+            }
+            // Written under the lock only, before the word was opened; were they newer, the exchange would fail.
+            let (slow, until) = (self.slow.load(Ordering::Acquire), self.until.load(Ordering::Acquire));
+            if took >= slow || until != u64::MAX && now() >= until {
+                return false;
+            }
+            // Release: whoever takes this success over has seen what came before it.
+            match self.good.compare_exchange_weak(good, good + 1, Ordering::AcqRel, Ordering::Acquire) {
+                Ok(_) => return true,
+                Err(other) => good = other,
+            }
+        }
+    }
+
+    /// Does something with the machine, which knows of everything by then. Also whether it has changes to tell of.
+    pub(super) fn with<T>(&self, work: impl FnOnce(&mut Machine) -> T) -> (T, bool) {
+        self.work(&mut self.lock(), |machine, _| work(machine))
+    }
+
+    /// The same, unless somebody has the lock; and `work` is told whether there was anything that the machine did not know of.
+    pub(super) fn try_with<T>(&self, work: impl FnOnce(&mut Machine, bool) -> T) -> Option<T> {
+        let mut behind = self.machine.try_lock().ok()?;
+        Some(self.work(&mut behind, work).0)
+    }
+
+    /// Only to look at what successes and refusals do not touch.
+    pub(super) fn lock(&self) -> MutexGuard<'_, Behind> {
+        self.machine.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn work<T>(&self, behind: &mut Behind, work: impl FnOnce(&mut Machine, bool) -> T) -> (T, bool) {
+        // a panic in here leaves it closed, and every call asks
+        let news = self.take_over(behind);
+        let out = work(&mut behind.machine, news);
+        self.publish(behind);
+        (out, behind.machine.has_changes())
+    }
+
+    /// Closes, and tells the machine what was counted beside it. Whether there was any.
+    #[inline]
+    fn take_over(&self, behind: &mut Behind) -> bool {
+        // only the lock's holder opens it, so what is closed here stays so
+        let closed = self.good.load(Ordering::Relaxed) == CLOSED;
+        let refused = self.refused.load(Ordering::Relaxed) > 0;
+        if closed && !refused {
+            return false;
+        }
+        let last = if closed { behind.opened_at } else { low(self.good.swap(CLOSED, Ordering::AcqRel)) };
+        let good = last - behind.opened_at;
+        // the next number, so that the word is never again what it was
+        behind.opened_at = if last >= u32::MAX - 1 { 0 } else { last + 1 };
+        let refused = if refused { self.refused.swap(0, Ordering::Relaxed) } else { 0 };
+        behind.machine.take_over(good, refused);
+        good > 0 || refused > 0
+    }
+
+    /// Says what calls may do until the lock is taken again.
+    fn publish(&self, behind: &Behind) {
+        let machine = &behind.machine;
+        let (kind, until) = match machine.standing() {
+            Standing::Asks => (ASK, 0),
+            Standing::Flows { calm_until } => (FLOWS, calm_until.unwrap_or(0)),
+            Standing::Tracked { due } => (TRACKED, due),
+            Standing::Refuses { state: State::ForcedOpen, until } => (FORCED, until),
+            Standing::Refuses { until, .. } => {
+                let place = (OPEN..).zip(REASONS).find(|(_, reason)| *reason == machine.reason);
+                place.map_or((ASK, 0), |(kind, _)| (kind, until))
+            }
+        };
+        let pass = word(machine.generation, kind);
+        // what is the same is not written: all others read it
+        if self.until.load(Ordering::Relaxed) != until {
+            if self.pass.load(Ordering::Relaxed) != pass {
+                self.pass.store(word(0, ASK), Ordering::Release);
+            }
+            self.until.store(until, Ordering::Release);
+        }
+        set(&self.slow, nanos(machine.config.slow));
+        set(&self.pass, pass);
+        if kind == FLOWS && until > 0 {
+            self.good.store(word(machine.generation, behind.opened_at), Ordering::Release);
+        }
+    }
+}
+
+fn set(to: &AtomicU64, value: u64) {
+    if to.load(Ordering::Relaxed) != value {
+        to.store(value, Ordering::Release);
+    }
+}
+
+const fn word(high: u32, low: u32) -> u64 {
+    (high as u64) << 32 | low as u64
+}
+
+const fn high(word: u64) -> u32 {
+    (word >> 32) as u32
+}
+
+#[expect(clippy::cast_possible_truncation, reason = "the lower half of a word")]
+const fn low(word: u64) -> u32 {
+    word as u32
+}
