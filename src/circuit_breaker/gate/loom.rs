@@ -1,4 +1,4 @@
-//! Every order in which threads can meet at the gate, as far as loom's memory model goes:
+//! Every order in which two threads can meet at the gate, none left out, as far as loom's memory model goes:
 //! `RUSTFLAGS="--cfg steadfast_loom" cargo test --lib --release --features circuit-breaker loom`.
 
 use super::Gate;
@@ -7,20 +7,10 @@ use crate::circuit_breaker::{
     permit::{NO_SLOT, Permit, Signal},
     state::Machine,
 };
-use ::loom::{model::Builder, sync::Arc, thread};
+use ::loom::{model, sync::Arc, thread};
 use std::{num::NonZeroU32, time::Duration};
 
 const SECOND: u64 = 1_000_000_000;
-
-/// At most so many preemptions an execution: what three do not find, more have not been seen to find, and all of them take
-/// hours.
-const PREEMPTIONS: usize = 3;
-
-fn model(test: impl Fn() + Sync + Send + 'static) {
-    let mut builder = Builder::new();
-    builder.preemption_bound = Some(PREEMPTIONS);
-    builder.check(test);
-}
 
 /// Opens after so many failures in a row, for ten seconds; one probe.
 fn after(run: u32) -> Config {
