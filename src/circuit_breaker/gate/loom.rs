@@ -199,6 +199,26 @@ fn other_settings_are_those_of_every_call_that_ends_after_them() {
 }
 
 #[test]
+fn a_call_is_judged_by_the_settings_under_which_it_got_leave() {
+    model(|| {
+        let gate = gate(after(5));
+        at_once(
+            each(&gate, |gate| {
+                gate.with(|machine| {
+                    machine.configure(after(5).with_slow(Duration::ZERO), 1);
+                    machine.open(1);
+                    machine.close(1);
+                });
+            }),
+            each(&gate, |gate| ended(gate, leave(gate), Signal::Success, 1)),
+        );
+        // with leave from before it is stale, or was counted in what was cleared
+        let view = view(&gate, 1);
+        assert_eq!(view.calls, view.slow, "{view:?}");
+    });
+}
+
+#[test]
 fn refusals_add_up_and_each_is_of_one_moment() {
     model(|| {
         let gate = gate(after(1));
