@@ -116,32 +116,34 @@ fn refusals_and_calls_of_a_circuit_that_flaps_add_up() {
 }
 
 #[test]
-fn after_a_million_successes_each_it_opens_at_the_very_failure() {
+fn after_a_million_successes_of_each_of_two_threads_it_opens_at_the_very_failure() {
     // of the last ten: the fifth failure; of a run: the third. What was counted beside the machine is in neither
-    for (config, last) in [
-        (Config::default().without_consecutive_failures().with_window(Window::calls(10, 10).unwrap()), 5),
-        (Config::default().without_failure_rate().with_consecutive_failures(n(3)), 3),
+    for (config, calls, last) in [
+        (Config::default().without_consecutive_failures().with_window(Window::calls(10, 10).unwrap()), 1_000_000, 5),
+        (Config::default().without_failure_rate().with_consecutive_failures(n(3)), 100_000, 3),
     ] {
         let circuit = Circuit::with_config("hammered", config);
         let layer = CircuitBreakerLayer::by_result(&circuit);
         let start = Barrier::new(THREADS);
-        let call = |fails: bool| {
-            let mut service = layer.layer(service_fn(|fails| ready(if fails { Err(reset()) } else { Ok(()) })));
+        let run = |calls: u64, fail: bool| {
+            let mut service = layer.layer(service_fn(|fail| ready(if fail { Err(reset()) } else { Ok(()) })));
             let mut cx = Context::from_waker(Waker::noop());
-            assert!(service.poll_ready(&mut cx).is_ready());
-            assert!(pin!(service.call(fails)).poll(&mut cx).is_ready());
+            for _ in 0..calls {
+                assert!(service.poll_ready(&mut cx).is_ready());
+                assert!(pin!(service.call(fail)).poll(&mut cx).is_ready());
+            }
         };
         thread::scope(|scope| {
             for _ in 0..THREADS {
                 scope.spawn(|| {
                     start.wait();
-                    (0..1_000_000).for_each(|_| call(false));
+                    run(calls, false);
                 });
             }
         });
         for failure in 1..=last {
             assert_eq!(circuit.state(), State::Closed, "before failure {failure}");
-            call(true);
+            run(1, true);
         }
         assert_eq!(circuit.state(), State::Open);
     }

@@ -1,4 +1,4 @@
-//! Every order in which threads can meet at the gate, as far as loom's memory model goes:
+//! Every order in which two threads can meet at the gate, none left out, as far as loom's memory model goes:
 //! `RUSTFLAGS="--cfg steadfast_loom" cargo test --lib --release --features circuit-breaker loom`.
 
 use super::Gate;
@@ -7,20 +7,10 @@ use crate::circuit_breaker::{
     permit::{NO_SLOT, Permit, Signal},
     state::Machine,
 };
-use ::loom::{model::Builder, sync::Arc, thread};
+use ::loom::{model, sync::Arc, thread};
 use std::{num::NonZeroU32, time::Duration};
 
 const SECOND: u64 = 1_000_000_000;
-
-/// At most so many preemptions an execution: what three do not find, more have not been seen to find, and all of them take
-/// hours.
-const PREEMPTIONS: usize = 3;
-
-fn model(test: impl Fn() + Sync + Send + 'static) {
-    let mut builder = Builder::new();
-    builder.preemption_bound = Some(PREEMPTIONS);
-    builder.check(test);
-}
 
 /// Opens after so many failures in a row, for ten seconds; one probe.
 fn after(run: u32) -> Config {
@@ -205,6 +195,26 @@ fn other_settings_are_those_of_every_call_that_ends_after_them() {
         let view = view(&gate, 1);
         assert_eq!(view.calls, 2);
         assert!((1..=2).contains(&view.slow));
+    });
+}
+
+#[test]
+fn a_call_is_judged_by_the_settings_under_which_it_got_leave() {
+    model(|| {
+        let gate = gate(after(5));
+        at_once(
+            each(&gate, |gate| {
+                gate.with(|machine| {
+                    machine.configure(after(5).with_slow(Duration::ZERO), 1);
+                    machine.open(1);
+                    machine.close(1);
+                });
+            }),
+            each(&gate, |gate| ended(gate, leave(gate), Signal::Success, 1)),
+        );
+        // with leave from before it is stale, or was counted in what was cleared
+        let view = view(&gate, 1);
+        assert_eq!(view.calls, view.slow, "{view:?}");
     });
 }
 
