@@ -24,7 +24,7 @@ impl Circuit {
     /// The same out of another registry.
     pub fn named_in(registry: &Registry, name: &str) -> Option<Self> {
         let one = || registry.find::<Shared>(name).map(Self);
-        let unkeyed = || registry.find::<Keyed>(name).map(|keyed| keyed.get(None));
+        let unkeyed = || registry.find::<Keyed>(name).map(|keyed| keyed.unkeyed().clone());
         // neither names nor keys are kept from having slashes in them
         let keyed = || {
             name.match_indices('/')
