@@ -2,7 +2,6 @@
 
 use crate::args::Store;
 use axum::http::{HeaderValue, StatusCode, header};
-use serde_json::json;
 use std::sync::{
     Arc,
     atomic::{AtomicI64, Ordering::SeqCst},
@@ -103,7 +102,7 @@ impl Effects {
 /// With a cookie for the one who charged, which no replay has.
 fn charged(n: i64, amount: i64) -> StoredResponse {
     let id = format!("ch_{n}");
-    let mut answer = StoredResponse::json(StatusCode::CREATED, json!({"id": id, "amount": amount}).to_string());
+    let mut answer = StoredResponse::json(StatusCode::CREATED, format!("{{\"id\":\"{id}\",\"amount\":{amount}}}"));
     for (name, text) in [(header::LOCATION, format!("/charges/{id}")), (header::SET_COOKIE, format!("last={id}"))] {
         answer.headers.extend(HeaderValue::try_from(text).map(|value| (name, value)));
     }

@@ -9,6 +9,7 @@ mod connections;
 mod crash;
 mod flight;
 mod keys;
+mod page;
 mod server;
 mod wire;
 
