@@ -42,7 +42,7 @@ impl Default for Config {
             on_unknown: OnUnknown::Fail,
             required: Vec::new(),
             strict_keys: false,
-            help: "https://docs.rs/steadfast/latest/steadfast/idempotency/",
+            help: "https://docs.rs/steadfast/latest/steadfast/guide/idempotency/",
         }
     }
 }

@@ -95,8 +95,8 @@ impl IdempotencyLayer {
         self.with(|config| config.hold = hold)
     }
 
-    /// The page about keys in your documentation: refusals point to it (`Link`, `rel="describedby"`). This module's page
-    /// unless said.
+    /// The page about keys in your documentation: refusals point to it (`Link`, `rel="describedby"`).
+    /// [`guide::idempotency`](crate::guide::idempotency) unless said.
     #[must_use]
     pub fn with_help(self, uri: &'static str) -> Self {
         self.with(|config| config.help = uri)
