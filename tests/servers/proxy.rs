@@ -6,7 +6,10 @@
 
 use std::{
     io,
-    sync::{Arc, Mutex},
+    sync::{
+        Arc, Mutex,
+        atomic::{AtomicU16, Ordering::SeqCst},
+    },
 };
 use tokio::{
     io::{AsyncReadExt as _, AsyncWriteExt as _},
@@ -36,6 +39,7 @@ pub(crate) struct Proxy {
 }
 
 struct Faults {
+    target: AtomicU16,
     /// For all that has no fault of its own.
     switch: watch::Sender<Fault>,
     planned: Mutex<Vec<Planned>>,
@@ -73,14 +77,23 @@ impl Proxy {
     pub(crate) async fn to(target: u16) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let port = listener.local_addr().unwrap().port();
-        let faults = Arc::new(Faults { switch: watch::Sender::new(Fault::Pass), planned: Mutex::default() });
-        let accepting = tokio::spawn(accept(listener, target, faults.clone()));
+        let faults = Arc::new(Faults {
+            target: AtomicU16::new(target),
+            switch: watch::Sender::new(Fault::Pass),
+            planned: Mutex::default(),
+        });
+        let accepting = tokio::spawn(accept(listener, faults.clone()));
         Self { port, faults, accepting }
     }
 
     /// Of 127.0.0.1.
     pub(crate) fn port(&self) -> u16 {
         self.port
+    }
+
+    /// New connections lead to another server; those that there are stay where they are.
+    pub(crate) fn point_to(&self, target: u16) {
+        self.faults.target.store(target, SeqCst);
     }
 
     /// For every request from now on, on old connections and new ones. [`Fault::Refuse`] cuts idle ones too.
@@ -135,7 +148,7 @@ impl Faults {
     }
 }
 
-async fn accept(listener: TcpListener, target: u16, faults: Arc<Faults>) {
+async fn accept(listener: TcpListener, faults: Arc<Faults>) {
     let mut connections = JoinSet::new();
     loop {
         tokio::select! {
@@ -143,19 +156,19 @@ async fn accept(listener: TcpListener, target: u16, faults: Arc<Faults>) {
                 let (client, _) = accepted.unwrap();
                 let faults = faults.clone();
                 // a broken connection is what it is for
-                connections.spawn(async move { _ = carry(client, target, &faults).await });
+                connections.spawn(async move { _ = carry(client, &faults).await });
             }
             Some(_) = connections.join_next() => {}
         }
     }
 }
 
-async fn carry(mut client: TcpStream, target: u16, faults: &Faults) -> io::Result<()> {
+async fn carry(mut client: TcpStream, faults: &Faults) -> io::Result<()> {
     let mut switch = faults.switch.subscribe();
     if *switch.borrow_and_update() == Fault::Refuse {
         return Ok(());
     }
-    let mut server = TcpStream::connect(("127.0.0.1", target)).await?;
+    let mut server = TcpStream::connect(("127.0.0.1", faults.target.load(SeqCst))).await?;
     let (mut up, mut down) = (vec![0; 1 << 16], vec![0; 1 << 16]);
     let (mut answered, mut lose) = (true, false);
     loop {

@@ -9,6 +9,7 @@ use std::{
     net::TcpListener,
     process::{Child, Command, Stdio},
     thread,
+    time::Duration,
 };
 use tempfile::TempDir;
 
@@ -85,6 +86,20 @@ impl RedisServer {
         let out = out.unwrap_or_else(|error| panic!("redis-cli (apt-get install redis-tools): {error}"));
         assert!(out.status.success(), "redis-cli {args:?}: {out:?}");
         String::from_utf8_lossy(&out.stdout).trim_end().to_owned()
+    }
+
+    /// Asks until `redis-cli` prints this: for what the server does by itself, such as following another. Ten seconds at most.
+    #[allow(clippy::disallowed_methods, reason = "another process is waited for")]
+    pub(crate) fn cli_until(&self, args: &[&str], printed: &str) {
+        let mut last = String::new();
+        for _ in 0..500 {
+            last = self.cli(args);
+            if last.contains(printed) {
+                return;
+            }
+            thread::sleep(Duration::from_millis(20));
+        }
+        panic!("redis-cli {args:?} never printed {printed}: {last}");
     }
 
     /// How often the server was asked to do `command` (lower case): `calls` in its `INFO commandstats`. A script counts as

@@ -1,5 +1,5 @@
 use crate::error::StoreError;
-use redis::{ErrorKind, RedisError, ServerErrorKind};
+use redis::{ErrorKind, RedisError};
 
 /// Under the key lies a string that this crate did not write, or a newer version of it.
 pub(super) const UNREADABLE: StoreError =
@@ -8,7 +8,7 @@ pub(super) const UNREADABLE: StoreError =
 /// In few words; the error itself is the `source()`. It holds what the server said, and no password: neither of the two
 /// says one.
 pub(super) fn store_error(error: RedisError) -> StoreError {
-    let what = match (error.kind(), error.code().unwrap_or_default()) {
+    let what = match (error.kind(), code(&error)) {
         (_, "UNREADABLE") => return UNREADABLE,
         _ if error.is_timeout() => "redis did not answer in time",
         (ErrorKind::Io, _) if error.is_connection_refusal() => "redis cannot be reached",
@@ -19,12 +19,23 @@ pub(super) fn store_error(error: RedisError) -> StoreError {
         (_, "MISCONF") => "redis cannot write to its disk",
         (_, "NOREPLICAS") => "redis has too few replicas",
         (_, "WRONGTYPE") => "under the key lies another kind of value",
-        (ErrorKind::Server(ServerErrorKind::ReadOnly), _) => "this redis is a read-only replica",
-        (ErrorKind::Server(ServerErrorKind::BusyLoading), _) => "redis is still loading its data",
-        (ErrorKind::Server(ServerErrorKind::Moved | ServerErrorKind::Ask), _) => {
-            "the key is on another node of the cluster: use a cluster connection"
-        }
+        (_, "READONLY") => "this redis is a read-only replica",
+        (_, "LOADING") => "redis is still loading its data",
+        (_, "MOVED" | "ASK") => "the key is on another node of the cluster: use a cluster connection",
         _ => "redis failed",
     };
     StoreError::with_source(what, error)
 }
+
+/// The first word of what the server said. Before Redis 7 what a command said inside a script stands at the end of what the
+/// script says.
+pub(super) fn code(error: &RedisError) -> &str {
+    let inside = |detail: &'_ str| detail.rfind(": -").map(|at| at + ": -".len());
+    match (error.code(), error.detail()) {
+        (Some("ERR"), Some(detail)) => inside(detail).and_then(|at| detail[at..].split(' ').next()).unwrap_or("ERR"),
+        (code, _) => code.unwrap_or_default(),
+    }
+}
+
+#[cfg(test)]
+mod tests;

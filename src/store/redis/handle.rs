@@ -1,5 +1,6 @@
 use super::{
     error::store_error,
+    eviction,
     link::{Link, Own, Users},
     script::Script,
     status::Status,
@@ -35,18 +36,22 @@ impl RedisStore {
     /// How long [`connect`](Self::connect) and a later reconnect wait for a connection.
     pub const CONNECT_WITHIN: Duration = Duration::from_secs(1);
     /// How long a command waits for its answer. Less than the layer waits for the store (`hold`, 2 s), so that it can ask again.
+    /// Recorded answers that take longer to cross the network need a connection of your own, and a longer `hold`.
     pub const ANSWER_WITHIN: Duration = Duration::from_secs(1);
 
     /// Connects to `redis://[user][:password@]host[:port][/db]`, or to anything else that the client library knows: `rediss://`
     /// and `redis+unix://` too.
     ///
+    /// Asks the server whether it evicts (a WARN if so: see the [module](super)) and so finds out whether it may be used at all.
+    ///
     /// # Errors
-    /// When the address cannot be used, or nobody answers there.
+    /// When the address cannot be used, nobody answers there, or the login is not accepted.
     pub async fn connect(address: impl IntoConnectionInfo) -> Result<Self, StoreError> {
         let client = Client::open(address).map_err(store_error)?;
         let name = client.get_connection_info().addr().to_string();
         let link = Own::connect(client).await.map_err(store_error)?;
-        Ok(Self::new(name, Arc::new(link)))
+        let evicts = eviction::evicts(&link, &name).await.map_err(store_error)?;
+        Ok(Self::new(name, Arc::new(link), evicts))
     }
 
     /// On a connection manager of the user's, with its settings: give it a `response_timeout` below the layer's `hold`.
@@ -57,11 +62,11 @@ impl RedisStore {
     /// On any connection of the user's that can be shared: a cluster's, one that a sentinel led to. Each command names its one
     /// key, by which a cluster connection finds the node.
     pub fn from_connection(connection: impl ConnectionLike + Clone + Send + Sync + 'static) -> Self {
-        Self::new("redis".to_owned(), Arc::new(Users(connection)))
+        Self::new("redis".to_owned(), Arc::new(Users(connection)), None)
     }
 
-    fn new(name: String, link: Arc<dyn Link>) -> Self {
-        let status = Arc::new(Status::new(name, link));
+    fn new(name: String, link: Arc<dyn Link>, evicts: Option<bool>) -> Self {
+        let status = Arc::new(Status::new(name, link, evicts));
         registry().add(&status);
         Self { id: StoreId::next(), prefix: "steadfast:".into(), status }
     }
@@ -76,7 +81,7 @@ impl RedisStore {
     /// In the registry. Default: host and port.
     #[must_use]
     pub fn with_name(self, name: impl Into<Box<str>>) -> Self {
-        let status = Arc::new(Status::new(name, self.status.link.clone()));
+        let status = Arc::new(Status::new(name, self.status.link.clone(), self.status.evicts));
         registry().add(&status);
         Self { status, ..self }
     }

@@ -1,9 +1,9 @@
 //! How a command gets to the server and its answer back.
 
-use super::RedisStore;
+use super::{RedisStore, error::code};
 use crate::error::BoxFuture;
 use redis::{
-    Client, Cmd, ErrorKind, RedisError, RedisResult, ServerErrorKind, Value,
+    Client, Cmd, RedisError, RedisResult, Value,
     aio::{ConnectionLike, ConnectionManager, ConnectionManagerConfig},
 };
 use std::sync::{Mutex, MutexGuard, PoisonError};
@@ -50,6 +50,18 @@ impl Own {
         self.current.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
+    async fn send_once(&self, command: &Cmd) -> RedisResult<Value> {
+        let (nth, mut manager) = {
+            let current = self.current();
+            (current.nth, current.manager.clone())
+        };
+        let answer = command.query_async(&mut manager).await;
+        if answer.as_ref().is_err_and(is_stuck) {
+            self.replace(nth);
+        }
+        answer
+    }
+
     /// Of many whom one connection failed, the first replaces it. The new one is opened by who needs it.
     fn replace(&self, nth: u64) {
         let mut current = self.current();
@@ -64,15 +76,14 @@ impl Own {
 impl Link for Own {
     fn send<'a>(&'a self, command: &'a Cmd) -> BoxFuture<'a, RedisResult<Value>> {
         Box::pin(async move {
-            let (nth, mut manager) = {
-                let current = self.current();
-                (current.nth, current.manager.clone())
-            };
-            let answer = command.query_async(&mut manager).await;
-            if answer.as_ref().is_err_and(is_stuck) {
-                self.replace(nth);
+            let answer = self.send_once(command).await;
+            match &answer {
+                // closed while nobody used it, or under this command: every command of a store is safe to repeat
+                Err(error) if error.is_connection_dropped() && !error.is_connection_refusal() => {
+                    self.send_once(command).await
+                }
+                _ => answer,
             }
-            answer
         })
     }
 
@@ -82,10 +93,10 @@ impl Link for Own {
 }
 
 fn is_stuck(error: &RedisError) -> bool {
-    error.is_timeout() || error.kind() == ErrorKind::Server(ServerErrorKind::ReadOnly)
+    error.is_timeout() || code(error) == "READONLY"
 }
 
-/// No retries: whoever calls the store tries again, and knows for how long.
+/// No retries of the connecting itself: whoever calls the store tries again, and knows for how long.
 fn config() -> ConnectionManagerConfig {
     ConnectionManagerConfig::new()
         .set_connection_timeout(Some(RedisStore::CONNECT_WITHIN))

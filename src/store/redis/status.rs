@@ -9,13 +9,15 @@ use std::sync::{
 pub(super) struct Status {
     pub(super) name: Box<str>,
     pub(super) link: Arc<dyn Link>,
+    /// Whether the server may remove what has not expired; `None`: it was not asked.
+    pub(super) evicts: Option<bool>,
     pub(super) commands: AtomicU64,
     pub(super) failed: AtomicU64,
 }
 
 impl Status {
-    pub(super) fn new(name: impl Into<Box<str>>, link: Arc<dyn Link>) -> Self {
-        Self { name: name.into(), link, commands: AtomicU64::new(0), failed: AtomicU64::new(0) }
+    pub(super) fn new(name: impl Into<Box<str>>, link: Arc<dyn Link>, evicts: Option<bool>) -> Self {
+        Self { name: name.into(), link, evicts, commands: AtomicU64::new(0), failed: AtomicU64::new(0) }
     }
 }
 
@@ -29,10 +31,12 @@ impl Entry for Status {
     }
 
     fn state(&self) -> Vec<(&'static str, Value)> {
-        vec![
+        let mut state = vec![
             ("commands", self.commands.load(Relaxed).into()),
             ("failed", self.failed.load(Relaxed).into()),
             ("replaced", self.link.replaced().into()),
-        ]
+        ];
+        state.extend(self.evicts.map(|evicts| ("evicts", evicts.into())));
+        state
     }
 }
