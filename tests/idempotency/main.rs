@@ -23,3 +23,4 @@ mod support;
 mod telemetry;
 mod transaction;
 mod unknown;
+mod waiting;
