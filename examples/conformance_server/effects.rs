@@ -11,6 +11,10 @@ use steadfast::{
     idempotency::{Claim, IdempotencyStore, StoredResponse},
     store::{
         memory::MemoryStore,
+        postgres::{
+            PostgresStore,
+            sqlx::{PgPool, query, query_scalar},
+        },
         redis::{RedisStore, redis},
         sqlite::SqliteStore,
     },
@@ -20,6 +24,7 @@ use steadfast::{
 const COUNTER: &str = "conformance:effects";
 /// In SQLite and Postgres, one row an effect.
 const ADD: &str = "INSERT INTO conformance_effect(amount) VALUES($1)";
+const ADD_RETURNING: &str = "INSERT INTO conformance_effect(amount) VALUES($1) RETURNING id";
 const COUNT: &str = "SELECT count(*) FROM conformance_effect";
 
 #[derive(Clone)]
@@ -27,6 +32,7 @@ pub enum Effects {
     Memory(Arc<AtomicI64>),
     Sqlite(SqliteStore),
     Redis(redis::aio::ConnectionManager),
+    Postgres(PostgresStore),
 }
 
 impl Effects {
@@ -46,13 +52,18 @@ impl Effects {
                 let counter = redis::Client::open(url)?.get_connection_manager().await?;
                 Ok((Arc::new(store), Self::Redis(counter)))
             }
-            Store::Postgres(_) => Err("not yet".into()),
+            Store::Postgres(url) => {
+                let store = PostgresStore::new(PgPool::connect(&url).await?);
+                store.migrate().await?;
+                make_table(store.pool()).await?;
+                Ok((Arc::new(store.clone()), Self::Postgres(store)))
+            }
         }
     }
 
     /// Whether a charge and its record are one transaction. A run whose process died has then either done both or nothing.
     pub fn are_transactional(&self) -> bool {
-        matches!(self, Self::Sqlite(_))
+        matches!(self, Self::Sqlite(_) | Self::Postgres(_))
     }
 
     /// One effect, by itself; how many there are with it, or its number.
@@ -67,6 +78,7 @@ impl Effects {
                 added.await
             }
             Self::Redis(counter) => Ok(redis::cmd("INCR").arg(COUNTER).query_async(&mut counter.clone()).await?),
+            Self::Postgres(store) => Ok(query_scalar(ADD_RETURNING).bind(amount).fetch_one(store.pool()).await?),
         }
     }
 
@@ -82,6 +94,14 @@ impl Effects {
                 });
                 charged.await
             }
+            Self::Postgres(store) => {
+                let mut tx = store.pool().begin().await?;
+                let n = query_scalar(ADD_RETURNING).bind(amount).fetch_one(&mut *tx).await?;
+                let answer = charged(n, amount);
+                store.complete_in(&mut tx, &claim, &answer).await?;
+                tx.commit().await?;
+                Ok(answer)
+            }
             // the layer records it, a moment later
             Self::Memory(_) | Self::Redis(_) => Ok(charged(self.add(amount).await?, amount)),
         }
@@ -95,8 +115,20 @@ impl Effects {
                 let count: Option<i64> = redis::cmd("GET").arg(COUNTER).query_async(&mut counter.clone()).await?;
                 Ok(count.unwrap_or(0))
             }
+            Self::Postgres(store) => Ok(query_scalar(COUNT).fetch_one(store.pool()).await?),
         }
     }
+}
+
+/// Several processes may begin at once: one of them makes the table, the others wait for it.
+async fn make_table(pool: &PgPool) -> Result<(), BoxError> {
+    let mut tx = pool.begin().await?;
+    query("SELECT pg_advisory_xact_lock(7236841)").execute(&mut *tx).await?;
+    let table = "CREATE TABLE IF NOT EXISTS conformance_effect
+        (id BIGINT GENERATED ALWAYS AS IDENTITY PRIMARY KEY, amount BIGINT NOT NULL)";
+    query(table).execute(&mut *tx).await?;
+    tx.commit().await?;
+    Ok(())
 }
 
 /// With a cookie for the one who charged, which no replay has.

@@ -40,7 +40,9 @@ async fn twenty_at_once_run_once() {
         let first: Vec<_> = ran.iter().filter(|answer| !answer.replayed()).collect();
         assert_eq!(first.len(), 1);
         assert!(!refused.is_empty());
-        refused.iter().for_each(|answer| answer.is_refused(409, IN_FLIGHT));
+        for answer in refused {
+            answer.is_refused(409, IN_FLIGHT);
+        }
         let again = server.send(&slow).await;
         assert_eq!((again.replayed(), &again.body), (true, &first[0].body));
         assert_eq!(server.count().await, 1);
@@ -54,8 +56,9 @@ async fn a_race_of_quick_ones_runs_once_each_time() {
         for n in 0..5 {
             let answers = at_once(&[server.address()], 20, &charge(&format!("k{n}"), 5)).await;
             assert_eq!(answers.iter().filter(|answer| answer.status == 201 && !answer.replayed()).count(), 1);
-            let other = answers.iter().filter(|answer| answer.status != 201);
-            other.for_each(|answer| answer.is_refused(409, IN_FLIGHT));
+            for answer in answers.iter().filter(|answer| answer.status != 201) {
+                answer.is_refused(409, IN_FLIGHT);
+            }
         }
         assert_eq!(server.count().await, 5);
     })

@@ -15,5 +15,7 @@ mod wire;
 
 #[path = "../servers/example.rs"]
 mod example;
+#[path = "../servers/postgres.rs"]
+mod postgres_server;
 #[path = "../servers/redis.rs"]
 mod redis_server;

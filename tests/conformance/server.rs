@@ -2,6 +2,7 @@
 
 use crate::{
     example::{Example, Listening},
+    postgres_server,
     redis_server::RedisServer,
     wire::{Answer, Connection, Request, request},
 };
@@ -15,18 +16,21 @@ pub(crate) enum Store {
     Memory,
     Sqlite,
     Redis,
+    Postgres,
 }
 
 impl Store {
-    pub(crate) const ALL: [Self; 3] = [Self::Memory, Self::Sqlite, Self::Redis];
+    pub(crate) const ALL: [Self; 4] = [Self::Memory, Self::Sqlite, Self::Redis, Self::Postgres];
     /// Those that outlive the server, and that two servers can share.
-    pub(crate) const LASTING: [Self; 2] = [Self::Sqlite, Self::Redis];
+    pub(crate) const LASTING: [Self; 3] = [Self::Sqlite, Self::Redis, Self::Postgres];
 }
 
 enum Backend {
     Memory,
     Sqlite(TempDir),
     Redis(RedisServer),
+    /// A database of its own, by its address.
+    Postgres(String),
 }
 
 /// One or more processes over one store of their own.
@@ -70,6 +74,10 @@ impl Server {
             Store::Memory => Backend::Memory,
             Store::Sqlite => Backend::Sqlite(tempfile::tempdir().unwrap()),
             Store::Redis => Backend::Redis(RedisServer::start()),
+            Store::Postgres => {
+                let server = postgres_server::shared();
+                Backend::Postgres(server.url(&server.database().await))
+            }
         };
         let args: Vec<_> = args.iter().map(|&arg| arg.to_owned()).collect();
         let running = listen(&backend, &args).await;
@@ -126,6 +134,7 @@ async fn listen(backend: &Backend, args: &[String]) -> Listening {
         Backend::Memory => "memory".to_owned(),
         Backend::Sqlite(dir) => format!("sqlite:{}", dir.path().join("store.db").display()),
         Backend::Redis(server) => server.url(),
+        Backend::Postgres(url) => url.clone(),
     };
     command.args(["--listen", "127.0.0.1:0", "--store", &store]).args(args);
     Listening::start(command).await

@@ -70,13 +70,14 @@ impl Till {
             match (amount, open.front()) {
                 (None, None) => return paid,
                 (None, Some((at, _))) => tokio::time::sleep_until(*at).await,
-                (Some(amount), _) => match self.pay(&http, amount).await {
-                    Some((text, _)) => drop(paid.insert(amount, text)),
-                    None => {
+                (Some(amount), _) => {
+                    if let Some((text, _)) = self.pay(&http, amount).await {
+                        paid.insert(amount, text);
+                    } else {
                         open.push_back((Instant::now() + AGAIN, amount));
                         tokio::time::sleep(Duration::from_millis(2)).await;
                     }
-                },
+                }
             }
         }
     }

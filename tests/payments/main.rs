@@ -7,8 +7,11 @@
 
 mod client;
 mod kills;
+mod postgres;
 mod receipts;
 mod sqlite;
 
 #[path = "../servers/example.rs"]
 mod example;
+#[path = "../servers/postgres.rs"]
+mod postgres_server;
