@@ -9,6 +9,17 @@
     reason = "a test fails by panicking"
 )]
 
+mod contracts;
 #[path = "../servers/postgres.rs"]
 mod postgres_server;
 mod schema;
+
+use postgres_server::shared;
+use steadfast::store::postgres::PostgresStore;
+
+/// A store in a new database of the shared server.
+async fn store() -> PostgresStore {
+    let store = PostgresStore::new(shared().pool().await);
+    store.migrate().await.unwrap();
+    store
+}

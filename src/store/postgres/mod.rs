@@ -15,8 +15,11 @@
 
 mod error;
 mod handle;
+#[cfg(feature = "idempotency")]
+mod idempotency;
 mod schema;
 mod status;
+mod time;
 
 pub use handle::PostgresStore;
 pub use sqlx;
