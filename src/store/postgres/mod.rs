@@ -15,6 +15,8 @@
 
 mod error;
 mod handle;
+#[cfg(feature = "queue")]
+mod queue;
 mod schema;
 mod status;
 
