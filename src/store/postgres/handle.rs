@@ -16,6 +16,8 @@ pub struct PostgresStore {
     pub(super) id: StoreId,
     /// How long a statement of the store waits for a row that another transaction holds.
     pub(super) lock_wait: Duration,
+    #[cfg(feature = "queue")]
+    pub(super) listener: Arc<super::queue::Listener>,
     status: Arc<Status>,
 }
 
@@ -29,7 +31,14 @@ impl PostgresStore {
         let name = pool.connect_options().get_database().unwrap_or("postgres").into();
         let status = Arc::new(Status { name, pool: pool.clone() });
         registry().add(&status);
-        Self { pool, id: StoreId::next(), lock_wait: Self::LOCK_WAIT, status }
+        Self {
+            pool,
+            id: StoreId::next(),
+            lock_wait: Self::LOCK_WAIT,
+            #[cfg(feature = "queue")]
+            listener: Arc::default(),
+            status,
+        }
     }
 
     /// Over a pool of its own with sqlx's defaults: `postgres://user:password@host:port/database`. For other settings make the

@@ -17,6 +17,8 @@ mod error;
 mod handle;
 #[cfg(feature = "idempotency")]
 mod idempotency;
+#[cfg(feature = "queue")]
+mod queue;
 mod schema;
 mod status;
 mod time;

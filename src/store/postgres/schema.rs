@@ -13,6 +13,8 @@ struct Part {
 const PARTS: &[Part] = &[
     #[cfg(feature = "idempotency")]
     Part { name: "idempotency", steps: &[include_str!("schema/idempotency_1.sql")] },
+    #[cfg(feature = "queue")]
+    Part { name: "queue", steps: &[include_str!("schema/queue_1.sql")] },
 ];
 
 /// The table that says which part has which version.
