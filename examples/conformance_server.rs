@@ -29,7 +29,7 @@ use serde_json::{Value, json};
 use std::{collections::HashMap, io::Write, process::ExitCode, time::Duration};
 use steadfast::{
     error::BoxError,
-    idempotency::{Claim, IdempotencyLayer, OnUnknown, Scope},
+    idempotency::{Claim, IdempotencyLayer, NotExecuted, OnUnknown, Scope},
 };
 use tokio::{
     net::TcpListener,
@@ -113,7 +113,7 @@ fn app(keys: &IdempotencyLayer, charges: IdempotencyLayer, effects: Effects) -> 
 
 /// Nobody in particular has no keys: all of them would see each other's answers.
 async fn authorized(request: Request, next: Next) -> Response {
-    if request.method() != Method::POST || request.headers().contains_key(header::AUTHORIZATION) {
+    if request.method().is_safe() || request.headers().contains_key(header::AUTHORIZATION) {
         return next.run(request).await;
     }
     drop(to_bytes(request.into_body(), READ_OFF).await);
@@ -126,7 +126,11 @@ async fn charge(State(effects): State<Effects>, claim: Claim, body: Bytes) -> Re
     let Some(amount) = charge.and_then(|charge| charge["amount"].as_i64()) else {
         return problem(StatusCode::BAD_REQUEST, "the body is to be {\"amount\":N}, N a whole number");
     };
-    effects.charge(claim, amount).await.map_or_else(|error| failed(&error), IntoResponse::into_response)
+    match effects.charge(claim, amount).await {
+        Ok(answer) => answer.into_response(),
+        Err(error) if effects.are_transactional() => rolled_back(&error),
+        Err(error) => failed(&error),
+    }
 }
 
 async fn slow(State(effects): State<Effects>, query: Query<HashMap<String, String>>) -> Response {
@@ -194,6 +198,15 @@ fn number(query: &HashMap<String, String>, name: &str) -> Option<u64> {
 
 fn wanted(name: &str) -> Response {
     problem(StatusCode::BAD_REQUEST, &format!("the query is to have {name}=N"))
+}
+
+/// The key is free again. (Where only the news of a commit was lost, the record stays.)
+fn rolled_back(error: &BoxError) -> Response {
+    eprintln!("error: {error}");
+    let later = [(header::RETRY_AFTER, "1")];
+    let mut answer = (later, problem(StatusCode::SERVICE_UNAVAILABLE, "not charged")).into_response();
+    answer.extensions_mut().insert(NotExecuted);
+    answer
 }
 
 fn failed(error: &BoxError) -> Response {

@@ -35,6 +35,8 @@ use tower::Layer;
 
 /// For how long a crash blocks what was in flight. It can be short: whoever is wrongly taken for dead cannot commit any more.
 const LEASE: Duration = Duration::from_secs(1);
+/// A process that dies at work costs each receipt that it was sending an attempt; a receipt must survive a very bad day.
+const ATTEMPTS: u32 = 100;
 const TABLE: &str =
     "CREATE TABLE IF NOT EXISTS payment(id BIGINT GENERATED ALWAYS AS IDENTITY PRIMARY KEY, amount BIGINT NOT NULL)";
 
@@ -109,7 +111,8 @@ async fn main() -> Result<(), BoxError> {
 
     let url = or("RECEIPTS_URL", &format!("http://{address}/receipts")).parse()?;
     let client = ClientStack::new("receipts").layer(reqwest::Client::new());
-    let worker = Worker::new(receipts, Deliver::new(client, ToReqwest::new(url))).with_lease(LEASE);
+    let worker =
+        Worker::new(receipts, Deliver::new(client, ToReqwest::new(url))).with_lease(LEASE).with_max_attempts(ATTEMPTS);
 
     // one signal ends all: first nothing new comes in, then what runs is waited for
     let (stop, stopped) = watch::channel(());

@@ -46,7 +46,7 @@ pub fn parse(mut words: impl Iterator<Item = String>) -> Result<Option<Args>, St
         let mut value = || words.next().ok_or(format!("{word} needs a value; see --help"));
         match word.as_str() {
             "-h" | "--help" => return Ok(None),
-            "--listen" => args.listen = address(value()?)?,
+            "--listen" => args.listen = address(&value()?)?,
             "--store" => args.store = value()?.parse()?,
             "--ttl-ms" => args.ttl = millis(&word, &value()?)?,
             "--lease-ms" => args.lease = millis(&word, &value()?)?,
@@ -57,9 +57,9 @@ pub fn parse(mut words: impl Iterator<Item = String>) -> Result<Option<Args>, St
 }
 
 /// `HOST:PORT`; whether there is such a host is found out later.
-fn address(text: String) -> Result<String, String> {
+fn address(text: &str) -> Result<String, String> {
     let port = text.rsplit_once(':').and_then(|(_, port)| port.parse::<u16>().ok());
-    port.map(|_| text.clone()).ok_or(format!("--listen {text}: HOST:PORT is wanted"))
+    port.map(|_| text.to_owned()).ok_or(format!("--listen {text}: HOST:PORT is wanted"))
 }
 
 fn millis(name: &str, text: &str) -> Result<Duration, String> {

@@ -23,6 +23,7 @@ async fn books(pool: &PgPool) -> Books {
         in_flight: count("SELECT count(*) FROM steadfast_idempotency WHERE state = 0").await,
         messages: count("SELECT count(*) FROM steadfast_queue").await,
         sent: stats.done,
+        dead: stats.dead,
     }
 }
 

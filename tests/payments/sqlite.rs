@@ -19,7 +19,7 @@ async fn books(store: SqliteStore) -> Books {
     });
     let (amounts, recorded, in_flight, messages) = read.await.unwrap();
     let [recorded, in_flight, messages] = [recorded, in_flight, messages].map(i64::unsigned_abs);
-    Books { amounts, recorded, in_flight, messages, sent: stats.done }
+    Books { amounts, recorded, in_flight, messages, sent: stats.done, dead: stats.dead }
 }
 
 #[tokio::test]
