@@ -86,4 +86,8 @@ async fn a_server_that_evicts_is_told_of() {
         let state = registry.snapshot().pop().unwrap().state;
         assert!(state.contains(&("evicts", evicts.into())), "{policy}: {state:?}");
     }
+    let server = RedisServer::with(&["--rename-command", "INFO", "hidden"]);
+    let registry = Registry::new();
+    let _store = store(&server).await.with_registry(&registry);
+    assert!(registry.snapshot().pop().unwrap().state.iter().all(|(name, _)| *name != "evicts"), "it does not say");
 }

@@ -68,7 +68,7 @@ impl Own {
         if current.nth == nth
             && let Ok(manager) = ConnectionManager::new_lazy_with_config(self.client.clone(), config())
         {
-            *current = Current { nth: nth.saturating_add(1), manager };
+            *current = Current { nth: current.nth.saturating_add(1), manager };
         }
     }
 }
