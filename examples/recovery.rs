@@ -7,7 +7,7 @@
 use axum::{Router, http::StatusCode, response::IntoResponse, routing::post};
 use std::{
     collections::HashMap,
-    sync::{Arc, Mutex},
+    sync::{Arc, Mutex, PoisonError},
     time::Duration,
 };
 use steadfast::{
@@ -18,21 +18,21 @@ use steadfast::{
 
 /// The payment provider: another service, with keys of its own.
 #[derive(Clone, Default)]
-struct Provider(Arc<Mutex<HashMap<IdempotencyKey, u32>>>);
+struct Provider(Arc<Mutex<HashMap<IdempotencyKey, usize>>>);
 
 impl Provider {
-    async fn charge(&self, key: IdempotencyKey) -> u32 {
-        let mut charges = self.0.lock().unwrap_or_else(|poisoned| poisoned.into_inner());
-        let next = 1000 + charges.len() as u32;
+    async fn charge(&self, key: IdempotencyKey) -> usize {
+        let mut charges = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let next = 1000 + charges.len();
         *charges.entry(key).or_insert(next)
     }
 
-    async fn find(&self, key: &IdempotencyKey) -> Option<u32> {
-        self.0.lock().unwrap_or_else(|poisoned| poisoned.into_inner()).get(key).copied()
+    async fn find(&self, key: &IdempotencyKey) -> Option<usize> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).get(key).copied()
     }
 }
 
-fn paid(charge: u32) -> StoredResponse {
+fn paid(charge: usize) -> StoredResponse {
     StoredResponse::json(StatusCode::CREATED, format!("{{\"charge\":{charge}}}"))
 }
 
@@ -75,7 +75,7 @@ fn main() -> Result<(), BoxError> {
 
     let first = process()?;
     let died = first.block_on(send(app(open()?, provider.clone(), true)));
-    println!("first:  {}", died.map_or_else(|_| "no answer".into(), |answer| answer));
+    println!("first:  {}", died.unwrap_or_else(|_| "no answer".into()));
     drop(first); // with everything that ran in it, the renewal of the claim too
 
     let second = process()?.block_on(async {

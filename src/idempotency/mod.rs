@@ -62,11 +62,12 @@
 //!                 begin                      complete                    keep is over
 //!   (free) ------------------> running ----------------> completed ------------------> (free)
 //!      ^                       |     ^                   answer, or "not retained"
-//!      |  NotExecuted, or a    |     | take over (Rerun, or^
-//!      |  transaction that was |     | Ask: not done), or t|
-//!      +-- rolled back --------+     | owner is heard again|
-//!                              v     |                     | Ask: done, and this
-//!                              lapsed: the outcome is unknown + is the answer
+//!      |  NotExecuted, or a    |     |                       ^
+//!      |  transaction that was |     | take over: Rerun, or  |
+//!      +-- rolled back --------+     | Ask: it was not done  | Ask: it was done,
+//!                              v     |                       | and this is the answer
+//!                              lapsed: the outcome is unknown
+//!                              (or the owner is heard of again, and it is running as before)
 //! ```
 //!
 //! # What the caller sees when
