@@ -23,7 +23,6 @@ use tokio::time::{Instant, sleep_until, timeout};
 const SELDOM: Duration = Duration::from_secs(1);
 
 /// What comes of a keyed request at first.
-#[expect(clippy::large_enum_variant, reason = "it is looked at once, where it was made")]
 pub(super) enum Start {
     /// The key is claimed, for so many a time: the handler runs.
     Run(u32),

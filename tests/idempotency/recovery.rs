@@ -117,6 +117,15 @@ async fn the_hook_is_told_what_the_run_was_told() {
     assert!(!shown.contains("EUR") && !shown.contains("idempotency-key"), "{shown}");
 }
 
+/// Panics before it has made a future, and in it.
+struct Panics(bool);
+impl Recover for Panics {
+    fn recover(&self, _: Unknown) -> BoxFuture<'_, Recovered> {
+        assert!(!self.0, "at once");
+        Box::pin(async { panic!("later") })
+    }
+}
+
 #[tokio::test(start_paused = true)]
 async fn a_hook_that_hangs_or_panics_knows_nothing() {
     let (store, _, _) = lapsed().await;
@@ -125,14 +134,6 @@ async fn a_hook_that_hangs_or_panics_knows_nothing() {
     assert_eq!(send_again(&app).await.title(), "outcome unknown");
     assert_eq!((began.elapsed(), runs.get()), (30 * SECOND, 0));
 
-    /// Panics before it has made a future, and in it.
-    struct Panics(bool);
-    impl Recover for Panics {
-        fn recover(&self, _: Unknown) -> BoxFuture<'_, Recovered> {
-            assert!(!self.0, "at once");
-            Box::pin(async { panic!("later") })
-        }
-    }
     for at_once in [true, false] {
         let (app, runs) = asks(&store, Panics(at_once));
         for _ in 0..2 {

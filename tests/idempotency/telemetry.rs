@@ -128,7 +128,8 @@ fn what_runs_is_a_gauge() {
             leave(app.clone().oneshot(request(key, "")));
         }
     });
-    assert_eq!(found["running{state=\"running\"}"], 3.0);
+    let running = "running{state=\"running\"}";
+    assert_eq!((running, Some(&3.0)), (running, found.get(running)));
 }
 
 #[tokio::test(start_paused = true)]
