@@ -71,3 +71,35 @@ fn every_title_of_a_409_and_every_reason_to_stop_is_in_the_code() {
     assert_eq!(stops.len(), 9, "{stops:?}");
     assert!(stops.iter().all(|stop| reasons.contains(&format!("    {stop},"))), "{stops:?}");
 }
+
+/// What clients are told of is what they can be answered, with the same status and hint; and nothing is left out.
+#[test]
+fn the_page_for_api_designers_has_every_refusal_and_no_other() {
+    let refusals = include_str!("../src/idempotency/refusal.rs");
+    let problems = refusals.split("fn problem(self)").nth(1).unwrap().split("\n    }\n").next().unwrap();
+    // how a problem is made, up to its title
+    let made = [
+        ("BAD_REQUEST, ", "400"),
+        ("conflict(", "409"),
+        ("PAYLOAD_TOO_LARGE, ", "413"),
+        ("UNPROCESSABLE_ENTITY, ", "422"),
+        ("fault(", "500"),
+        ("SERVICE_UNAVAILABLE, ", "503"),
+    ];
+    let mut said = Vec::new();
+    for (before, status) in made {
+        for made in problems.split(&format!("{before}\"")).skip(1) {
+            let later = made.split("Self::").next().unwrap().contains("with_retry_after");
+            said.push((made.split('"').next().unwrap(), status, later));
+        }
+    }
+    assert_eq!(said.len(), problems.matches("Self::").count(), "a problem is made in another way");
+    let page = include_str!("../docs/idempotency.md").lines();
+    let rows = page.filter_map(|line| Some(line.strip_prefix("| ")?.split(" | ").collect::<Vec<_>>()));
+    let titled = rows.filter(|row| row[1].starts_with('`') && row[0] != "status");
+    let mut told: Vec<_> =
+        titled.map(|row| (row[1].trim_matches('`'), row[0], row[3].contains("after `Retry-After`"))).collect();
+    said.sort_unstable();
+    told.sort_unstable();
+    assert_eq!(told, said);
+}

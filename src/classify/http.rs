@@ -3,6 +3,7 @@ use super::{
     of_status,
 };
 use crate::{
+    backoff::Hint,
     body::Watch,
     error::Refused,
     time::{Clock, SystemClock},
@@ -22,6 +23,9 @@ pub struct Http {
 
 /// The header by which a server knows that a request is the same one again.
 static IDEMPOTENCY_KEY: HeaderName = HeaderName::from_static("idempotency-key");
+
+/// By which a server says that an answer is the one it has kept under the key: no repeat changes it.
+static REPLAYED: HeaderName = HeaderName::from_static("idempotent-replayed");
 
 impl Http {
     /// No gRPC method is repeatable, and dates are read against the system clock where an answer has no `Date`.
@@ -66,9 +70,16 @@ impl Http {
         if let Some(refused) = extensions.get::<Refused>() {
             return Verdict::refused(refused.retry_after());
         }
-        if let Some(verdict) = grpc_status(headers) {
-            return verdict;
+        let verdict = grpc_status(headers).unwrap_or_else(|| self.judge_status(status, headers, repeatable));
+        let is_kept = || repeatable == Repeatable::Keyed && headers.get(&REPLAYED).is_some_and(|value| value == "true");
+        match verdict.outcome() {
+            // of long ago it may be, so it says nothing of how the other side is now
+            Outcome::Failure(_) if is_kept() => verdict.with_hint(Some(Hint::Never)).neutral_for_health(),
+            _ => verdict,
         }
+    }
+
+    fn judge_status(&self, status: StatusCode, headers: &HeaderMap, repeatable: Repeatable) -> Verdict {
         let verdict = of_status(status);
         match (verdict.outcome(), status) {
             (Outcome::Rejected, StatusCode::CONFLICT)
@@ -85,7 +96,7 @@ impl Http {
         }
     }
 
-    fn hint(&self, headers: &HeaderMap) -> Option<crate::backoff::Hint> {
+    fn hint(&self, headers: &HeaderMap) -> Option<Hint> {
         hint::of_headers(headers, self.clock.as_deref().unwrap_or(&SystemClock))
     }
 }

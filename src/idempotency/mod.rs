@@ -45,17 +45,29 @@
 //! cannot be made again after it was read: `ServiceBuilder::map_request(|r: Request<Incoming>| r.map(axum::body::Body::new))`
 //! outside.
 //!
+//! With [`InFlight::Wait`] a request that comes while its key is at work waits for the answer of the first, and with
+//! [`OnUnknown::Ask`] a hook finds out what a process that died has done:
+//!
+//! ```
+//! # use std::time::Duration;
+//! # use steadfast::{idempotency::{IdempotencyLayer, InFlight, OnUnknown, Recovered, Scope}, store::memory::MemoryStore};
+//! let layer = IdempotencyLayer::new(MemoryStore::new(), Scope::shared())
+//!     .with_in_flight(InFlight::Wait { at_most: Duration::from_secs(10) })
+//!     .with_on_unknown(OnUnknown::ask(|_unknown| async { Recovered::Unknown }));
+//! ```
+//!
 //! # States of a key
 //!
 //! ```text
 //!                 begin                      complete                    keep is over
 //!   (free) ------------------> running ----------------> completed ------------------> (free)
 //!      ^                       |     ^                   answer, or "not retained"
-//!      |  NotExecuted, or a    |     | take over (OnUnknown::Rerun), or
-//!      |  transaction that was |     | the owner is heard of again
-//!      +-- rolled back --------+     |
-//!                              v     |
+//!      |  NotExecuted, or a    |     |                       ^
+//!      |  transaction that was |     | take over: Rerun, or  |
+//!      +-- rolled back --------+     | Ask: it was not done  | Ask: it was done,
+//!                              v     |                       | and this is the answer
 //!                              lapsed: the outcome is unknown
+//!                              (or the owner is heard of again, and it is running as before)
 //! ```
 //!
 //! # What the caller sees when
@@ -65,13 +77,15 @@
 //! | is new | the handler's | | | |
 //! | is completed | the handler's, with `idempotent-replayed: true` | | | stop, also after a 5xx: this key always gets it |
 //! | is running | 409 `request in flight` | 1 | ABORTED | the same again |
+//! | is running, and [`InFlight::Wait`] is set | the handler's, with `idempotent-replayed: true`, once it is there; else the 409 | | | |
 //! | was used for another method, target, content type or body | 422 `idempotency key in use for another request` | | `INVALID_ARGUMENT` | mend the client |
 //! | is completed, its answer was over the limit or broke off | 409 `answer not retained` | | `FAILED_PRECONDITION` | ask what was done |
-//! | lapsed | 409 `outcome unknown`, or a new run | | `FAILED_PRECONDITION` | ask what was done |
+//! | lapsed | 409 `outcome unknown`, or a new run, or what the hook found as a replay | | `FAILED_PRECONDITION` | ask what was done |
 //! | is malformed, or there more than once | 400 `malformed idempotency key` | | `INVALID_ARGUMENT` | mend the client |
 //! | is missing where one is required | 400 `idempotency key missing` | | `INVALID_ARGUMENT` | mend the client |
 //! | came with a body over the limit | 413 `request too large` | | `RESOURCE_EXHAUSTED` | mend the client |
 //! | came while the store was down | 503 `idempotency store unavailable` | 1 | UNAVAILABLE | the same again |
+//! | is completed, its record cannot be read here (another seal, a newer version, damage) | 503 `idempotency record unreadable` | 1 | UNAVAILABLE | the same again; never run again |
 //! | came to a handler that panicked, or an inner error, before | 500 `handler panicked`, `handler failed`, replayed | | INTERNAL | ask what was done |
 //! | came to a handler that said yes after a rollback | 500 `transaction rolled back` | | INTERNAL | the same again |
 //!
@@ -93,7 +107,28 @@
 //! from which it derives the keys of its own calls, so that these too are the same in every run.
 //!
 //! A process that dies leaves a claim that lapses. Nobody knows what it did, so by default its key is refused from then on
-//! ([`OnUnknown::Fail`]). A run that lost its claim to another gives its caller the other's answer, never its own.
+//! ([`OnUnknown::Fail`]). [`OnUnknown::Ask`] asks somebody who knows, by the key that the run has derived for its own call
+//! ([`Claim::derive`]); `examples/recovery.rs` does. A run that lost its claim to another gives its caller the other's answer, never
+//! its own. A handler that can stop half way awaits [`Claim::lost`]: another run has the key, or the store was away for a lease, or
+//! the claim was renewed for as long as it may be (`with_renew_for`).
+//!
+//! A claim whose handler never began is no unknown outcome: when the store did not answer `begin` in time, the claim is given back
+//! again and again for a lease, since it may come to the store later than the release.
+//!
+//! # gRPC
+//!
+//! The key is in the metadata. Unary calls are what it is for. What a server streams passes as it comes, and is kept if it ends
+//! within the limit. What a client streams is read to its end first, as one request under the limit: a call in which both sides
+//! talk in turn must carry no key, since its handler would not run before the client has ended. Calls without a key pass untouched,
+//! whichever way they stream.
+//!
+//! # What is stored, and what is seen
+//!
+//! Of the request: SHA-256 hashes of caller and key, and of what was asked, never the key or the body. Of the answer: status,
+//! headers, body and trailers; sealed, where the layer has a [`Seal`] (`examples/sealed_answers.rs`). Bodies are bounded by
+//! `with_response_limit`, headers and trailers together by [`StoredResponse::FIELD_LIMIT`]; what is longer is recorded as not
+//! retained. A key has at most 255 characters. A scope of any length is hashed and not kept. Neither keys, bodies, scopes nor tokens
+//! are in events, metrics or `Debug`.
 //!
 //! # In the handler's own transaction
 //!
@@ -104,9 +139,10 @@
 //!
 //! # Clients
 //!
-//! [`IdempotencyKeyLayer`], outside of retry, gives each unsafe request a random key of 128 bits unless it has one, so that all
-//! attempts and hedges carry the same. A 409 with `Retry-After` means the same again after that; every other 409, a 422 and a
-//! replayed 5xx mean stop.
+//! [`IdempotencyKeyLayer`], outside of retry, gives each unsafe request a random key of 128 bits unless it has one in the header,
+//! or in the extensions (an [`IdempotencyKey`], random or [derived](IdempotencyKey::derive) from a message and its epoch), so that all
+//! attempts and hedges carry the same. A retry layer below takes a 409 with `Retry-After` as the same again after that; every other
+//! 409, a 422 and whatever is replayed as stop.
 //!
 //! # Defaults
 //!
@@ -114,21 +150,29 @@
 //! | --- | --- | --- |
 //! | scope | none: it is an argument | the wrong one shows answers to strangers |
 //! | `with_lease` | 30 s, at least 30 ms | how long a crash blocks its key; renewed at a third while the handler runs |
+//! | `with_renew_for` | 1 h, at least a lease | longer than any handler; one that hangs does not hold its key for ever |
 //! | `with_keep` | 24 h from completion, not sliding | longer than clients retry |
 //! | `with_request_limit` | 1 MiB | it is held in memory, for the fingerprint |
-//! | `with_response_limit` | 1 MiB | it is stored |
-//! | `with_hold` | 2 s | how long a caller waits for one answer of the store |
+//! | `with_response_limit` | 1 MiB, and 64 KiB of headers and trailers | it is stored |
+//! | `with_hold` | 2 s | how long a caller waits for one answer of the store; `begin` is tried twice |
+//! | `with_in_flight` | [`InFlight::Refuse`] | who waits takes a connection |
+//! | `with_max_waiting` | 1000 a layer | each holds its body |
 //! | `with_on_unknown` | [`OnUnknown::Fail`] | money is not sent twice |
+//! | `with_fail_open` | off: 503 | money is not sent twice |
+//! | `with_seal` | none | |
 //! | `with_required` | no method | keys can be introduced step by step |
 //! | `with_strict_keys` | off | most clients send the bare form |
 //! | `with_name` | `"idempotency"` | in metrics, events, the registry |
+//!
+//! [`Config`] has all of these but scope, seal and name, for files too (feature `serde`).
 //!
 //! # Guarantees
 //!
 //! All services of one layer, and clones of both, share store, settings, name and tasks; applied twice with one store, the
 //! inner layer passes the request on. `poll_ready` is the inner service's, and the instance that was ready is the one that is
 //! called. Leases and expiry are by the store's clock. `begin` is repeated with the same token when its reply is lost, so that
-//! this is no conflict with oneself; a claim whose reply never came is given back. A record that the store does not take is
+//! this is no conflict with oneself; a claim whose reply never came is given back. Who waits and leaves has claimed nothing and costs
+//! nothing. A record that the store does not take is
 //! tried again in the background for as long as the process lives, and the key is never freed for it. The layer needs a tokio
 //! runtime with time enabled.
 //!
@@ -139,13 +183,27 @@
 //!
 //! | name | kind | labels besides `name` |
 //! | --- | --- | --- |
-//! | `steadfast_idempotency_requests_total` | counter | `result`: `executed`, `replayed`, `not_executed`, `in_flight`, `mismatch`, `not_retained`, `unknown`, `missing`, `malformed`, `too_large`, `broken_off`, `store_down`, `failed`, `panicked`, `rolled_back`, `superseded`, `cut_off` |
+//! | `steadfast_idempotency_requests_total` | counter | `result`: what a keyed request came to, one of those below |
+//! | `steadfast_idempotency_refusals_total` | counter | `reason`: `missing`, `malformed`, `too_large`, `broken_off`, `in_flight`, `unknown`, `mismatch`, `not_retained`, `store_down`, `unreadable`, `failed`, `panicked`, `rolled_back`, `cut_off` |
+//! | `steadfast_idempotency_failed_open_total` | counter | `reason`: `store_down` |
 //! | `steadfast_idempotency_begin_seconds`, `_complete_seconds` | histogram | |
 //! | `steadfast_idempotency_running` | gauge | `state`: `running` |
 //!
-//! Events (target `steadfast`): a store that is down at begin or at complete, a claim that was lost, a run that is repeated (all
-//! WARN), a handler that panicked (ERROR). In the registry the kind is `idempotency`, the state `running` (handlers) and `tasks`
-//! (detached, those that still record included).
+//! | `result` | the request |
+//! | --- | --- |
+//! | `first` | ran, and its caller got what it came to |
+//! | `replay` | was answered from the record, or with what a hook found |
+//! | `conflict` | 409: the key was at work, or of unknown outcome |
+//! | `mismatch` | 422 |
+//! | `refused` | 400, 413: no key, a malformed one, a body that is too long or broke off |
+//! | `store_error` | 503: the store did not say what it has; or the request ran without a claim (`with_fail_open`) |
+//! | `lease_lost` | ran, and its claim was another's when it ended |
+//! | `not_retained` | 409: done before, its answer was not kept |
+//!
+//! Events (target `steadfast`): a store that is down at begin or at complete, a claim that was lost or is renewed no longer, a run
+//! that is repeated, a hook that takes too long (all WARN); a handler or a hook that panicked, an answer that cannot be sealed, a
+//! record that cannot be read (ERROR). In the registry the kind is `idempotency`, the state `running` (handlers), `waiting`
+//! (requests that wait for another) and `tasks` (detached, those that still record included).
 
 mod body;
 mod caller;
@@ -154,18 +212,25 @@ mod config;
 mod error;
 mod fingerprint;
 mod future;
+mod given_up;
+mod in_flight;
 mod inject;
 mod job;
 mod key;
 mod layer;
 mod ledger;
 mod panic;
+mod pause;
 mod pump;
 mod record;
+mod recover;
 mod refusal;
+mod runs;
 mod scope;
+mod seal;
 mod service;
 mod sf_string;
+mod start;
 mod state;
 mod store;
 mod tasks;
@@ -173,14 +238,17 @@ mod tasks;
 pub use crate::token::{StoreId, Token};
 pub use body::IdempotencyBody;
 pub use claim::{Claim, NotExecuted};
-pub use config::OnUnknown;
+pub use config::Config;
 pub use error::{ClaimLost, MalformedKey};
 pub use fingerprint::{Fingerprint, StoreKey};
 pub use future::ResponseFuture;
+pub use in_flight::InFlight;
 pub use inject::{CarryKey, IdempotencyKeyLayer, IdempotencyKeys};
 pub use key::IdempotencyKey;
 pub use layer::IdempotencyLayer;
 pub use record::StoredResponse;
+pub use recover::{OnUnknown, Recover, Recovered, Unknown};
 pub use scope::Scope;
+pub use seal::Seal;
 pub use service::Idempotency;
 pub use store::{Begin, Begun, Fence, Fenced, IdempotencyStore, Recorded};

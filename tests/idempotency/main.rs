@@ -11,15 +11,23 @@
 
 mod answers;
 mod client;
+mod client_retry;
 mod detached;
+mod grpc_streams;
 mod keys;
 mod memory;
+mod phases;
 mod places;
+mod recovery;
 mod scope;
 mod scripted;
+mod sealed;
+mod secrets;
+mod settings;
 mod store_down;
 mod streams;
 mod support;
 mod telemetry;
 mod transaction;
 mod unknown;
+mod waiting;

@@ -1,6 +1,6 @@
 use super::run::Context;
 use crate::{
-    queue::{Lease, LeaseLost, counters::Counters},
+    queue::{Lease, LeaseLost, MessageId, counters::Counters},
     telemetry::event,
     token::Token,
 };
@@ -13,28 +13,35 @@ use tokio::{
     time::{Instant, MissedTickBehavior, interval_at, timeout},
 };
 
+#[cfg(test)]
+mod tests;
+
 /// The leases of everything that is running: extended together, one call to the store for all of them.
 #[derive(Default)]
 pub(super) struct Leases {
-    held: Mutex<HashMap<Token, (Lease, oneshot::Sender<()>)>>,
+    held: Mutex<HashMap<Name, (Lease, oneshot::Sender<()>)>>,
 }
 
 /// One lease: extended until this is dropped.
 pub(super) struct Held {
     leases: Arc<Context>,
-    token: Token,
+    name: Name,
 }
 
+/// A store may claim a batch under one token, and a message may be claimed again before its first run has ended.
+type Name = (MessageId, Token);
+
 impl Leases {
-    fn lock(&self) -> MutexGuard<'_, HashMap<Token, (Lease, oneshot::Sender<()>)>> {
+    fn lock(&self) -> MutexGuard<'_, HashMap<Name, (Lease, oneshot::Sender<()>)>> {
         self.held.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// The receiver is told when the lease is lost.
     pub(super) fn hold(context: &Arc<Context>, lease: Lease) -> (Held, oneshot::Receiver<()>) {
         let (tell, lost) = oneshot::channel();
-        context.leases.lock().insert(lease.token, (lease, tell));
-        (Held { leases: context.clone(), token: lease.token }, lost)
+        let name = (lease.id, lease.token);
+        context.leases.lock().insert(name, (lease, tell));
+        (Held { leases: context.clone(), name }, lost)
     }
 
     /// Extends every third of a lease, for ever: whatever is held is extended before two thirds of it are over, even by a
@@ -71,7 +78,7 @@ impl Leases {
 
     /// One that is not held any more was settled in the meantime.
     fn lose(&self, context: &Context, lease: Lease) {
-        let held = self.lock().remove(&lease.token);
+        let held = self.lock().remove(&(lease.id, lease.token));
         if let Some((_, tell)) = held {
             Counters::add(&context.queue.counters().lost);
             event!(
@@ -88,6 +95,6 @@ impl Leases {
 
 impl Drop for Held {
     fn drop(&mut self) {
-        self.leases.leases.lock().remove(&self.token);
+        self.leases.leases.lock().remove(&self.name);
     }
 }

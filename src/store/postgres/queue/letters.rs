@@ -1,0 +1,107 @@
+use super::{
+    super::PostgresStore,
+    column::{UNREADABLE, bound, date, headers_in, kept, limit, name, readable, uint},
+};
+use crate::{
+    error::StoreError,
+    queue::{Attempted, DeadLetter, Filter, MessageId, Reason},
+};
+use sqlx::{Row, postgres::PgRow};
+use std::time::Duration;
+
+pub(super) async fn dead(
+    store: &PostgresStore,
+    queue: &str,
+    filter: &Filter,
+    cursor: Option<MessageId>,
+    most: usize,
+) -> Result<Vec<DeadLetter>, StoreError> {
+    let named = [filter.topic.as_deref(), filter.destination.as_deref()];
+    if named.iter().flatten().any(|text| text.contains('\0')) {
+        return Ok(Vec::new()); // no letter has such a one
+    }
+    let rows = sqlx::query(include_str!("sql/dead.sql"))
+        .bind(name(queue)?)
+        .bind(cursor.unwrap_or(MessageId([0; 16])).to_string())
+        .bind(filter.reason.map(Reason::as_str))
+        .bind(named[0])
+        .bind(named[1])
+        .bind(filter.died_before.map(bound))
+        .bind(filter.died_after.map(bound))
+        .bind(filter.ids.as_deref().map(texts))
+        .bind(limit(most))
+        .fetch_all(&store.pool)
+        .await?;
+    rows.iter().map(letter).collect()
+}
+
+fn texts(ids: &[MessageId]) -> Vec<String> {
+    ids.iter().map(MessageId::to_string).collect()
+}
+
+fn letter(row: &PgRow) -> Result<DeadLetter, StoreError> {
+    Ok(DeadLetter {
+        id: MessageId(row.try_get("id")?),
+        reason: Reason::from_word(row.try_get("reason")?).ok_or(UNREADABLE)?,
+        died_at: date(row.try_get("due")?),
+        enqueued_at: date(row.try_get("enqueued_at")?),
+        attempts: uint(row.try_get("attempt")?),
+        epoch: uint(row.try_get("epoch")?),
+        topic: row.try_get("topic")?,
+        destination: row.try_get("destination")?,
+        headers: headers_in(row.try_get("headers")?)?,
+        body: row.try_get::<Vec<u8>, _>("body")?.into(),
+        history: history(row)?,
+    })
+}
+
+fn history(row: &PgRow) -> Result<Vec<Attempted>, StoreError> {
+    // NULL: it has none
+    let Some(attempts) = row.try_get::<Option<Vec<i32>>, _>("attempts")? else { return Ok(Vec::new()) };
+    let ats: Vec<i64> = row.try_get("ats")?;
+    let durations: Vec<i64> = row.try_get("durations")?;
+    let outcomes: Vec<String> = row.try_get("outcomes")?;
+    let statuses: Vec<Option<i32>> = row.try_get("statuses")?;
+    let errors: Vec<String> = row.try_get("errors")?;
+    let whens = attempts.into_iter().zip(ats).zip(durations);
+    let whats = outcomes.into_iter().zip(statuses).zip(errors);
+    let entry = |(((attempt, at), duration), ((outcome, status), error))| Attempted {
+        attempt: uint(attempt),
+        at: date(at),
+        duration: Duration::from_nanos(u64::try_from(duration).unwrap_or(0)),
+        outcome,
+        status: Option::<i32>::and_then(status, |status| u16::try_from(status).ok()),
+        error,
+    };
+    Ok(whens.zip(whats).map(entry).collect())
+}
+
+pub(super) async fn redrive(
+    store: &PostgresStore,
+    queue: &str,
+    ids: &[MessageId],
+    by: &str,
+) -> Result<usize, StoreError> {
+    let certain = Reason::ALL.into_iter().filter(|reason| reason.is_certain()).map(Reason::as_str);
+    let redriven: i64 = sqlx::query(include_str!("sql/redrive.sql"))
+        .bind(name(queue)?)
+        .bind(texts(ids))
+        .bind(Attempted::shortened(readable(by).into_owned()))
+        .bind(certain.collect::<Vec<_>>())
+        .bind(kept())
+        .fetch_one(&store.pool)
+        .await?
+        .try_get("redriven")?;
+    store.listener.wake(queue);
+    Ok(usize::try_from(redriven).unwrap_or(0))
+}
+
+pub(super) async fn purge(store: &PostgresStore, queue: &str, ids: &[MessageId]) -> Result<usize, StoreError> {
+    let purged: i64 = sqlx::query(include_str!("sql/purge.sql"))
+        .bind(name(queue)?)
+        .bind(texts(ids))
+        .fetch_one(&store.pool)
+        .await?
+        .try_get(0)?;
+    Ok(usize::try_from(purged).unwrap_or(0))
+}

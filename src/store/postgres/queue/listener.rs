@@ -1,0 +1,144 @@
+use super::wakes::Wakes;
+use crate::{
+    backoff::{Backoff, Exponential, Random},
+    telemetry::event,
+};
+use sqlx::{
+    Executor, PgPool,
+    postgres::{PgListener, PgPoolOptions},
+};
+use std::{
+    sync::{
+        Arc, Mutex, PoisonError,
+        atomic::{AtomicBool, Ordering::SeqCst},
+    },
+    time::Duration,
+};
+use tokio::{
+    sync::Notify,
+    task::AbortHandle,
+    time::{sleep, timeout},
+};
+
+/// Of the whole database: two schemas with queues of one name wake each other for nothing.
+const CHANNEL: &str = "steadfast_queue";
+/// A line that was quiet for so long is tried.
+const QUIET: Duration = Duration::from_secs(30);
+/// Whoever has not answered after this long is not there.
+const ALIVE: Duration = Duration::from_secs(5);
+
+/// Tells those who wait in this process what is committed in any: one connection, beside the user's pool (it would take one
+/// out of it for good), opened when somebody waits for the first time and closed with the store.
+#[derive(Default)]
+pub(in super::super) struct Listener {
+    shared: Arc<Shared>,
+    task: Mutex<Option<AbortHandle>>,
+}
+
+#[derive(Default)]
+struct Shared {
+    wakes: Wakes,
+    listening: AtomicBool,
+}
+
+impl Listener {
+    pub(super) fn of(&self, queue: &str) -> Arc<Notify> {
+        self.shared.wakes.of(queue)
+    }
+
+    /// Wakes those of this process, without the way around the server.
+    pub(super) fn wake(&self, queue: &str) {
+        self.shared.wakes.wake(queue);
+    }
+
+    /// Whether other processes are heard of. Begins to listen if nobody does, also where the runtime that did is gone.
+    pub(super) fn listens(&self, pool: &PgPool) -> bool {
+        let mut task = self.task.lock().unwrap_or_else(PoisonError::into_inner);
+        if task.as_ref().is_none_or(AbortHandle::is_finished) && !pool.is_closed() {
+            *task = Some(tokio::spawn(listen(pool.clone(), self.shared.clone())).abort_handle());
+        }
+        self.shared.listening.load(SeqCst)
+    }
+}
+
+impl Drop for Listener {
+    fn drop(&mut self) {
+        if let Some(task) = self.task.get_mut().unwrap_or_else(PoisonError::into_inner) {
+            task.abort();
+        }
+    }
+}
+
+/// Until the pool is closed; connects again for as long as it takes.
+async fn listen(pool: PgPool, shared: Arc<Shared>) {
+    let backoff = Exponential::default();
+    let mut random = Random::new().stream();
+    let mut closed = pool.close_event();
+    let mut failures = 0;
+    loop {
+        let heard = tokio::select! {
+            () = &mut closed => return,
+            heard = hear(&pool, &shared) => heard,
+        };
+        failures = if heard.was_connected { 1 } else { u32::saturating_add(failures, 1) };
+        event!(WARN, "the store is not listened to: waits are by the clock", error = heard.error.to_string());
+        sleep(backoff.delay(failures, Duration::ZERO, &mut random)).await;
+    }
+}
+
+/// How listening ended.
+struct Heard {
+    was_connected: bool,
+    error: sqlx::Error,
+}
+
+async fn hear(pool: &PgPool, shared: &Arc<Shared>) -> Heard {
+    let mut listener = match connect(pool).await {
+        Ok(listener) => listener,
+        Err(error) => return Heard { was_connected: false, error },
+    };
+    // dropped with this future, however it ends: who waits looks again, and from then on by the clock
+    let _listening = Listening::begin(shared);
+    let error = loop {
+        match timeout(QUIET, listener.try_recv()).await {
+            Ok(Ok(Some(notification))) => shared.wakes.wake(notification.payload()),
+            Ok(Ok(None)) => break sqlx::Error::WorkerCrashed,
+            Ok(Err(error)) => break error,
+            Err(_) => match timeout(ALIVE, listener.execute("SELECT 1")).await {
+                Ok(Ok(_)) => {}
+                Ok(Err(error)) => break error,
+                Err(_) => break sqlx::Error::PoolTimedOut,
+            },
+        }
+    };
+    Heard { was_connected: true, error }
+}
+
+async fn connect(pool: &PgPool) -> Result<PgListener, sqlx::Error> {
+    // read each time: passwords are changed
+    let options = (*pool.connect_options()).clone();
+    let one = PgPoolOptions::new().max_connections(1).idle_timeout(None).max_lifetime(None).acquire_timeout(ALIVE);
+    let mut listener = PgListener::connect_with(&one.connect_with(options).await?).await?;
+    // a line that was lost is known before there is another one
+    listener.eager_reconnect(false);
+    listener.listen(CHANNEL).await?;
+    Ok(listener)
+}
+
+struct Listening<'a>(&'a Shared);
+
+impl<'a> Listening<'a> {
+    fn begin(shared: &'a Shared) -> Self {
+        shared.listening.store(true, SeqCst);
+        // what was committed before this was not heard
+        shared.wakes.wake_all();
+        Self(shared)
+    }
+}
+
+impl Drop for Listening<'_> {
+    fn drop(&mut self) {
+        self.0.listening.store(false, SeqCst);
+        self.0.wakes.wake_all();
+    }
+}

@@ -1,0 +1,42 @@
+use super::{
+    super::PostgresStore,
+    column::{duration, name},
+};
+use crate::error::StoreError;
+use std::time::Duration;
+use tokio::time::timeout;
+
+/// How often the store is looked at all the same while it is listened to: a line may be dead without anybody knowing, and
+/// a pooler in between may swallow what is told.
+pub(super) const OTHERS: Duration = Duration::from_secs(1);
+/// How often while it is not.
+const UNHEARD: Duration = Duration::from_millis(250);
+/// What is due and was not claimed is being claimed by somebody else.
+const BUSY: Duration = Duration::from_millis(5);
+
+pub(super) async fn wait(store: &PostgresStore, queue: &str) {
+    let listener = &store.listener;
+    let notify = listener.of(queue);
+    loop {
+        // listening before looking: it hears of every commit from here on, polled or not
+        let changed = notify.notified();
+        let look_again = if listener.listens(&store.pool) { OTHERS } else { UNHEARD };
+        let next = next(store, queue).await;
+        let nap = match next {
+            Ok(Some(due)) => due.clamp(BUSY, look_again),
+            // a store that cannot be read says so to whoever claims
+            Ok(None) | Err(_) => look_again,
+        };
+        let woken = timeout(nap, changed).await.is_ok();
+        if woken || next.is_err() || next.is_ok_and(|due| due.is_some_and(|due| due <= nap)) {
+            return;
+        }
+    }
+}
+
+/// In how long there is something to claim, if anything has not ended.
+async fn next(store: &PostgresStore, queue: &str) -> Result<Option<Duration>, StoreError> {
+    let left: Option<i64> =
+        sqlx::query_scalar(include_str!("sql/next.sql")).bind(name(queue)?).fetch_optional(&store.pool).await?;
+    Ok(left.map(duration))
+}

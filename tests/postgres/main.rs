@@ -1,0 +1,26 @@
+//! The Postgres store: a real server, real kills.
+#![cfg(all(feature = "postgres", feature = "idempotency", feature = "testing"))]
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::missing_panics_doc,
+    missing_docs,
+    unreachable_pub,
+    reason = "a test fails by panicking"
+)]
+
+mod contracts;
+mod down;
+mod errors;
+#[path = "../servers/postgres.rs"]
+mod postgres_server;
+mod processes;
+#[path = "../servers/proxy.rs"]
+mod proxy;
+mod races;
+mod schema;
+mod statements;
+mod support;
+mod sweep;
+mod transaction;
