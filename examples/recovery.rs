@@ -16,18 +16,18 @@ use steadfast::{
     store::sqlite::SqliteStore,
 };
 
-/// The payment provider: another service, with keys of its own.
+/// The payment provider: another service, with keys of its own. Calls to it would be awaited.
 #[derive(Clone, Default)]
 struct Provider(Arc<Mutex<HashMap<IdempotencyKey, usize>>>);
 
 impl Provider {
-    async fn charge(&self, key: IdempotencyKey) -> usize {
+    fn charge(&self, key: IdempotencyKey) -> usize {
         let mut charges = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         let next = 1000 + charges.len();
         *charges.entry(key).or_insert(next)
     }
 
-    async fn find(&self, key: &IdempotencyKey) -> Option<usize> {
+    fn find(&self, key: &IdempotencyKey) -> Option<usize> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner).get(key).copied()
     }
 }
@@ -41,14 +41,14 @@ fn app(store: SqliteStore, provider: Provider, dies: bool) -> Router {
     let ask = OnUnknown::ask(move |unknown: Unknown| {
         let provider = asked.clone();
         async move {
-            match provider.find(&unknown.derive("charge")).await {
+            match provider.find(&unknown.derive("charge")) {
                 Some(charge) => Recovered::Done(paid(charge)),
                 None => Recovered::NotDone, // the provider answers for certain; where it cannot: Recovered::Unknown
             }
         }
     });
     let pay = move |claim: Claim| async move {
-        let charge = provider.charge(claim.derive("charge")).await;
+        let charge = provider.charge(claim.derive("charge"));
         if dies {
             std::future::pending::<()>().await; // the process hangs here, and is killed
         }
