@@ -1,5 +1,5 @@
 //! The Postgres store: a real server, real kills.
-#![cfg(all(feature = "postgres", feature = "idempotency", feature = "testing"))]
+#![cfg(all(feature = "postgres", feature = "idempotency", feature = "queue", feature = "testing"))]
 #![allow(
     clippy::unwrap_used,
     clippy::expect_used,
@@ -11,4 +11,6 @@
 
 #[path = "../servers/postgres.rs"]
 mod postgres_server;
+mod queue;
+mod queue_transactions;
 mod schema;

@@ -13,6 +13,8 @@
 //! # Ok(()) }
 //! ```
 
+#[cfg(feature = "queue")]
+mod alone;
 mod error;
 mod handle;
 #[cfg(feature = "queue")]

@@ -1,5 +1,5 @@
 use super::{
-    super::PostgresStore,
+    super::{PostgresStore, alone::alone},
     column::{UNREADABLE, date, headers_in, int, kept, limit, millis, name, uint},
 };
 use crate::{
@@ -53,7 +53,7 @@ async fn round(
     most: usize,
 ) -> Result<Round, StoreError> {
     let token = Token::random();
-    let rows = sqlx::query(include_str!("sql/claim.sql"))
+    let statement = sqlx::query(include_str!("sql/claim.sql"))
         .bind(&**queue)
         .bind(limit(look))
         .bind(limit(most))
@@ -61,9 +61,8 @@ async fn round(
         // at least a moment, so that what is claimed here is not due again here
         .bind(millis(claim.lease).max(1))
         .bind(token.0.to_vec())
-        .bind(kept())
-        .fetch_all(&store.pool)
-        .await?;
+        .bind(kept());
+    let rows = alone(&store.pool, statement).await?;
     let first = rows.first().ok_or(UNREADABLE)?;
     let count = |column| Ok::<_, StoreError>(usize::try_from(first.try_get::<i64, _>(column)?).unwrap_or(0));
     let (seen, ended) = (count("seen")?, count("ended")?);

@@ -7,6 +7,7 @@ use crate::{
 };
 use bytes::{Bytes, BytesMut};
 use http::HeaderMap;
+use sqlx::{Row, postgres::PgRow};
 use std::{
     borrow::Cow,
     time::{Duration, SystemTime},
@@ -61,6 +62,12 @@ pub(super) fn int(n: u32) -> i32 {
 
 pub(super) fn uint(n: i32) -> u32 {
     u32::try_from(n).unwrap_or(0)
+}
+
+/// What a statement counted, in its only row.
+pub(super) fn counted(rows: &[PgRow], column: &str) -> Result<usize, StoreError> {
+    let n: i64 = rows.first().ok_or(UNREADABLE)?.try_get(column)?;
+    Ok(usize::try_from(n).unwrap_or(0))
 }
 
 /// How many entries of a history are kept.

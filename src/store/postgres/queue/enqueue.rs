@@ -1,5 +1,5 @@
 use super::{
-    super::PostgresStore,
+    super::{PostgresStore, alone::alone},
     column::{UNREADABLE, exact, headers_out, millis, name},
     key::{Key, keys},
 };
@@ -7,7 +7,7 @@ use crate::{
     error::StoreError,
     queue::{Enqueued, MessageId, NewMessage, Queue},
 };
-use sqlx::{Acquire, PgConnection, Postgres, Row, Transaction};
+use sqlx::{PgConnection, PgPool, Postgres, Row, Transaction};
 use std::collections::HashMap;
 
 /// What one statement carries at most: Postgres takes no more than 1 GB at once, and copies it more than once.
@@ -34,7 +34,7 @@ impl PostgresStore {
         if queue.store().id() != self.id {
             return Err(StoreError::new("the queue belongs to another store"));
         }
-        let answers = enqueue(tx, name(queue.name())?, &[message]).await?;
+        let answers = enqueue(By::Connection(tx), name(queue.name())?, &[message]).await?;
         answers.into_iter().next().ok_or(UNREADABLE)
     }
 }
@@ -43,27 +43,40 @@ impl PostgresStore {
 pub(super) async fn enqueue_all(
     store: &PostgresStore,
     queue: &str,
-    batch: &[NewMessage],
+    batch: Vec<NewMessage>,
 ) -> Result<Vec<Enqueued>, StoreError> {
     let queue = name(queue)?;
     if batch.is_empty() {
         return Ok(Vec::new());
     }
-    let mut conn = store.pool.acquire().await?;
-    let chunks = chunks(batch);
-    let answers = if chunks.len() == 1 && !any_has_several_keys(batch) {
-        enqueue(&mut conn, queue, batch).await?
+    let answers = if chunks(&batch).len() == 1 && !any_has_several_keys(&batch) {
+        enqueue(By::Pool(&store.pool), queue, &batch).await?
     } else {
-        let mut tx = conn.begin().await?;
-        let mut answers = Vec::with_capacity(batch.len());
-        for chunk in chunks {
-            answers.extend(enqueue(&mut tx, queue, chunk).await?);
-        }
-        tx.commit().await?;
-        answers
+        let (pool, queue) = (store.pool.clone(), queue.to_owned());
+        // finished also if nobody waits for it any more: to leave in the middle of a BEGIN would leave the connection in it
+        let all = tokio::spawn(async move { in_a_transaction(&pool, &queue, &batch).await });
+        all.await.map_err(|error| StoreError::with_source("the runtime is going down", error))??
     };
     store.listener.wake(queue);
     Ok(answers)
+}
+
+async fn in_a_transaction(pool: &PgPool, queue: &str, batch: &[NewMessage]) -> Result<Vec<Enqueued>, StoreError> {
+    let mut tx = pool.begin().await?;
+    let mut answers = Vec::with_capacity(batch.len());
+    for chunk in chunks(batch) {
+        answers.extend(enqueue(By::Connection(&mut tx), queue, chunk).await?);
+    }
+    tx.commit().await?;
+    Ok(answers)
+}
+
+/// Whose transaction it is.
+enum By<'a> {
+    /// Its own.
+    Pool(&'a PgPool),
+    /// Somebody's who has begun it.
+    Connection(&'a mut PgConnection),
 }
 
 fn chunks(mut batch: &[NewMessage]) -> Vec<&[NewMessage]> {
@@ -96,9 +109,12 @@ enum Planned {
 
 /// One statement. Where a message has several keys a statement before it that holds them all: which of them may be taken is
 /// not known before all of them are. What that leaves if this is dropped in between is a key whose window is over.
-async fn enqueue(conn: &mut PgConnection, queue: &str, batch: &[NewMessage]) -> Result<Vec<Enqueued>, StoreError> {
+async fn enqueue(mut by: By<'_>, queue: &str, batch: &[NewMessage]) -> Result<Vec<Enqueued>, StoreError> {
     let keys: Vec<Vec<Key<'_>>> = batch.iter().map(keys).collect();
-    let known = if any_has_several_keys(batch) { hold(conn, queue, &keys).await? } else { HashMap::new() };
+    let known = match &mut by {
+        By::Connection(conn) if any_has_several_keys(batch) => hold(conn, queue, &keys).await?,
+        _ => HashMap::new(),
+    };
     let mut brought: HashMap<&Key<'_>, usize> = HashMap::new();
     let mut plan = Vec::with_capacity(batch.len());
     for (n, keys) in keys.iter().enumerate() {
@@ -113,7 +129,7 @@ async fn enqueue(conn: &mut PgConnection, queue: &str, batch: &[NewMessage]) -> 
     }
     let ids: Vec<MessageId> = batch.iter().map(|_| MessageId::new()).collect();
     let new: Vec<usize> = (0..batch.len()).filter(|n| matches!(plan[*n], Planned::New)).collect();
-    let holders = if new.is_empty() { HashMap::new() } else { store(conn, queue, batch, &keys, &ids, &new).await? };
+    let holders = if new.is_empty() { HashMap::new() } else { store(by, queue, batch, &keys, &ids, &new).await? };
     let answer = |n: usize| holders.get(&ids[n]).map_or(Enqueued::New(ids[n]), |holder| Enqueued::Duplicate(*holder));
     let answers = plan.iter().enumerate().map(|(n, planned)| match planned {
         Planned::Known(first) => Enqueued::Duplicate(*first),
@@ -143,7 +159,7 @@ async fn hold(
 
 /// Stores the new ones. Answers for those that are not: whose key one of theirs is.
 async fn store(
-    conn: &mut PgConnection,
+    by: By<'_>,
     queue: &str,
     batch: &[NewMessage],
     keys: &[Vec<Key<'_>>],
@@ -154,7 +170,7 @@ async fn store(
     let topics: Vec<_> = messages().map(|message| exact(message.topic())).collect::<Result<_, _>>()?;
     let destinations: Vec<_> = messages().map(|message| exact(message.destination())).collect::<Result<_, _>>()?;
     let brought = || new.iter().flat_map(|n| keys[*n].iter().map(|key| (*n, key)));
-    let rows = sqlx::query(include_str!("sql/enqueue.sql"))
+    let statement = sqlx::query(include_str!("sql/enqueue.sql"))
         .bind(queue)
         .bind(new.iter().map(|n| ids[*n].to_string()).collect::<Vec<_>>())
         .bind(messages().map(|message| millis(message.delay())).collect::<Vec<_>>())
@@ -165,9 +181,11 @@ async fn store(
         .bind(messages().map(|message| &message.body()[..]).collect::<Vec<_>>())
         .bind(brought().map(|(_, key)| &**key).collect::<Vec<_>>())
         .bind(brought().map(|(n, _)| ids[n].to_string()).collect::<Vec<_>>())
-        .bind(brought().map(|(n, _)| millis(batch[n].dedupe_for())).collect::<Vec<_>>())
-        .fetch_all(conn)
-        .await?;
+        .bind(brought().map(|(n, _)| millis(batch[n].dedupe_for())).collect::<Vec<_>>());
+    let rows = match by {
+        By::Pool(pool) => alone(pool, statement).await?,
+        By::Connection(conn) => statement.fetch_all(conn).await?,
+    };
     let mut holders = HashMap::new();
     for row in rows {
         if let (Some(id), Some(holder)) = (row.try_get("id")?, row.try_get("holder")?) {

@@ -1,6 +1,6 @@
 use super::{
-    super::PostgresStore,
-    column::{UNREADABLE, bound, date, headers_in, kept, limit, name, readable, uint},
+    super::{PostgresStore, alone::alone},
+    column::{UNREADABLE, bound, counted, date, headers_in, kept, limit, name, readable, uint},
 };
 use crate::{
     error::StoreError,
@@ -83,25 +83,18 @@ pub(super) async fn redrive(
     by: &str,
 ) -> Result<usize, StoreError> {
     let certain = Reason::ALL.into_iter().filter(|reason| reason.is_certain()).map(Reason::as_str);
-    let redriven: i64 = sqlx::query(include_str!("sql/redrive.sql"))
+    let statement = sqlx::query(include_str!("sql/redrive.sql"))
         .bind(name(queue)?)
         .bind(texts(ids))
         .bind(Attempted::shortened(readable(by).into_owned()))
         .bind(certain.collect::<Vec<_>>())
-        .bind(kept())
-        .fetch_one(&store.pool)
-        .await?
-        .try_get("redriven")?;
+        .bind(kept());
+    let redriven = counted(&alone(&store.pool, statement).await?, "redriven")?;
     store.listener.wake(queue);
-    Ok(usize::try_from(redriven).unwrap_or(0))
+    Ok(redriven)
 }
 
 pub(super) async fn purge(store: &PostgresStore, queue: &str, ids: &[MessageId]) -> Result<usize, StoreError> {
-    let purged: i64 = sqlx::query(include_str!("sql/purge.sql"))
-        .bind(name(queue)?)
-        .bind(texts(ids))
-        .fetch_one(&store.pool)
-        .await?
-        .try_get(0)?;
-    Ok(usize::try_from(purged).unwrap_or(0))
+    let statement = sqlx::query(include_str!("sql/purge.sql")).bind(name(queue)?).bind(texts(ids));
+    counted(&alone(&store.pool, statement).await?, "purged")
 }

@@ -39,8 +39,8 @@ taken AS (
     WHERE row_id = ANY (ARRAY(SELECT row_id FROM free))
     RETURNING row_id, id, attempt, epoch, enqueued_at, topic, destination, headers, body
 )
-SELECT s.seen, s.ended, t.row_id, uuid_send(t.id) AS id, t.attempt, t.epoch, t.enqueued_at, t.topic, t.destination,
-    t.headers, t.body
+SELECT now() <> statement_timestamp() AS inside, s.seen, s.ended, t.row_id, uuid_send(t.id) AS id, t.attempt, t.epoch,
+    t.enqueued_at, t.topic, t.destination, t.headers, t.body
 FROM (SELECT count(*) AS seen, count(*) FILTER (WHERE ended) AS ended FROM due) s
 LEFT JOIN (taken t JOIN free f USING (row_id)) ON true
 ORDER BY f.due, t.row_id

@@ -31,5 +31,5 @@ stored AS (
 woken AS MATERIALIZED (
     SELECT pg_notify('steadfast_queue', $1) FROM stored LIMIT 1
 )
-SELECT w.n AS woken, uuid_send(k.id) AS id, uuid_send(k.holder) AS holder
+SELECT now() <> statement_timestamp() AS inside, w.n AS woken, uuid_send(k.id) AS id, uuid_send(k.holder) AS holder
 FROM (SELECT count(*) AS n FROM woken) w LEFT JOIN known k ON true

@@ -11,4 +11,4 @@ extended AS (
     UPDATE steadfast_queue SET due = (SELECT floor(extract(epoch FROM clock_timestamp()) * 1000)::int8) + $4
     WHERE row_id = ANY (ARRAY(SELECT row_id FROM held))
 )
-SELECT n FROM held
+SELECT now() <> statement_timestamp() AS inside, n FROM held

@@ -38,4 +38,5 @@ forgotten AS (
 woken AS MATERIALIZED (
     SELECT pg_notify('steadfast_queue', queue) FROM (SELECT DISTINCT queue FROM settled WHERE soon) AS soon
 )
-SELECT s.n, s.queue, s.waits, w.n AS woken FROM settled s, (SELECT count(*) AS n FROM woken) w
+SELECT now() <> statement_timestamp() AS inside, s.n, s.queue, s.waits, w.n AS woken
+FROM settled s, (SELECT count(*) AS n FROM woken) w
