@@ -9,8 +9,21 @@
     reason = "a test fails by panicking"
 )]
 
+mod contracts;
 #[path = "../servers/postgres.rs"]
 mod postgres_server;
 mod queue;
+mod queue_faults;
+mod queue_processes;
 mod queue_transactions;
 mod schema;
+
+use postgres_server::shared;
+use steadfast::store::postgres::PostgresStore;
+
+/// A store in a new database of the shared server.
+async fn store() -> PostgresStore {
+    let store = PostgresStore::new(shared().pool().await);
+    store.migrate().await.unwrap();
+    store
+}

@@ -2,7 +2,7 @@
 //!
 //! For any test binary: `#[path = "../servers/postgres.rs"] mod postgres_server;`. [`shared`] is one server for the whole binary,
 //! with a database for each test; a test that kills its server starts one of its own with [`Server::start`].
-#![allow(dead_code, reason = "each test binary uses a part of it")]
+#![allow(dead_code, unreachable_pub, reason = "each test binary uses a part of it")]
 
 use std::{
     env, fs,

@@ -47,3 +47,6 @@ fn of_server(code: &str) -> &'static str {
 pub(super) fn met_another(error: &Error) -> bool {
     matches!(error, Error::Database(error) if matches!(error.code().as_deref(), Some("40001" | "40P01")))
 }
+
+/// A row of the crate's own tables holds what the crate never wrote.
+pub(super) const UNREADABLE: StoreError = StoreError::new("a stored row cannot be read");

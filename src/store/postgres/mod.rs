@@ -17,10 +17,13 @@
 mod alone;
 mod error;
 mod handle;
+#[cfg(feature = "idempotency")]
+mod idempotency;
 #[cfg(feature = "queue")]
 mod queue;
 mod schema;
 mod status;
+mod time;
 
 pub use handle::PostgresStore;
 pub use sqlx;

@@ -23,7 +23,10 @@ const VERSIONS: &str = include_str!("schema/versions.sql");
 /// Held while tables are made. Any number will do that others are unlikely to have: this is "steadfas" in ASCII.
 const LOCK: &str = "SELECT pg_advisory_xact_lock(8319385880630813043)";
 
-const FIND: &str = "SELECT to_regclass('steadfast_schema') IS NOT NULL";
+/// In the catalog itself: what names mean is cached, and in the middle of a transaction nothing tells the cache what another one
+/// committed meanwhile.
+const FIND: &str =
+    "SELECT EXISTS(SELECT FROM pg_catalog.pg_class WHERE relname = 'steadfast_schema' AND pg_table_is_visible(oid))";
 const READ: &str = "SELECT version FROM steadfast_schema WHERE part = $1";
 const WRITE: &str = "INSERT INTO steadfast_schema(part, version) VALUES($1, $2)
     ON CONFLICT (part) DO UPDATE SET version = excluded.version";
