@@ -309,28 +309,19 @@ async fn an_enqueue_that_was_given_up_and_is_repeated_is_there_once() {
     assert_eq!((stats(&store).await.ready, count(&store, wrong).await), (150, 0));
 }
 
-/// A `begin` that is dropped on its way may leave its connection in a transaction that sqlx knows nothing of.
+/// A `begin` that is dropped on its way leaves its connection in a transaction that sqlx knows nothing of.
 #[tokio::test(flavor = "multi_thread")]
-async fn what_was_answered_is_committed_whatever_others_did_with_the_pool() {
+async fn with_the_pool_options_of_the_store_no_given_up_begin_swallows_what_comes_after() {
     let outside = store().await;
     let options = (*outside.pool().connect_options()).clone();
-    let store = PostgresStore::new(
-        sqlx::postgres::PgPoolOptions::new().max_connections(1).connect_with(options).await.unwrap(),
-    );
+    let one = PostgresStore::pool_options().max_connections(1).connect_with(options).await.unwrap();
+    let store = PostgresStore::new(one);
     let mut random = fastrand::Rng::with_seed(11);
     for n in 1..=200 {
         let limit = Duration::from_micros(random.u64(0..500));
         let _ = timeout(limit, store.pool().begin()).await;
         enqueue(&store, keyed("x", &[&n.to_string()])).await;
         assert_eq!(stats(&outside).await.open(), n, "enqueued and not committed");
-        if n % 4 == 0 {
-            let _ = timeout(limit, store.pool().begin()).await;
-            let lease = store.claim("q", up_to(1)).await.unwrap()[0].lease();
-            assert_eq!(stats(&outside).await.claimed, 1);
-            let _ = timeout(limit, store.pool().begin()).await;
-            store.settle(vec![(lease, Settle::Release)]).await.unwrap()[0].unwrap();
-            assert_eq!(stats(&outside).await.claimed, 0);
-        }
     }
 }
 
@@ -352,6 +343,20 @@ async fn a_row_that_somebody_locks_is_passed_over_and_does_not_keep_workers_busy
     assert!(looks <= 61, "{looks} looks in 300 ms");
     tx.rollback().await.unwrap();
     assert_eq!(store.claim("q", up_to(2)).await.unwrap()[0].body(), "locked");
+}
+
+#[tokio::test]
+async fn a_key_that_an_open_transaction_holds_is_not_waited_for_without_end() {
+    let store = store().await.with_lock_wait(Duration::from_millis(100));
+    let queue = Queue::new("q", store.clone());
+    let mut tx = store.pool().begin().await.unwrap();
+    store.enqueue_in(&mut tx, &queue, keyed("x", &["a", "b"])).await.unwrap();
+    for keys in [&["a"][..], &["c", "b"]] {
+        let refused = timeout(Duration::from_secs(5), store.enqueue("q", vec![keyed("y", keys)])).await.unwrap();
+        assert_eq!(refused.unwrap_err().what(), "another transaction holds the row for too long");
+    }
+    tx.commit().await.unwrap();
+    assert_eq!(stats(&store).await.ready, 1);
 }
 
 #[tokio::test]

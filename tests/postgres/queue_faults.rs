@@ -22,7 +22,8 @@ use tokio::{
 };
 use tower::service_fn;
 
-const LISTENERS: &str = "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() AND query LIKE 'LISTEN%'";
+const LISTENERS: &str =
+    "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() AND query LIKE 'LISTEN%'";
 
 /// Whoever is connected to this database beside the one who asks.
 async fn cut(store: &PostgresStore, only: &str) -> i64 {
@@ -132,10 +133,17 @@ async fn killed_and_restarted_under_a_running_worker_nothing_is_lost() {
     stop.notify_one();
     worker.await.unwrap();
     let stats = store.stats("q").await.unwrap();
-    assert_eq!((stats.done, stats.open(), stats.dead), (MESSAGES as u64, 0, 0), "none doubled by an answer that was lost");
+    assert_eq!(
+        (stats.done, stats.open(), stats.dead),
+        (MESSAGES as u64, 0, 0),
+        "none doubled by an answer that was lost"
+    );
     let seen = seen.lock().unwrap();
     assert_eq!(seen.len(), MESSAGES, "none was claimed that was not enqueued, and none left out");
-    assert!(seen.values().all(|attempts| attempts.windows(2).all(|pair| pair[0] < pair[1])), "each attempt once: {seen:?}");
+    assert!(
+        seen.values().all(|attempts| attempts.windows(2).all(|pair| pair[0] < pair[1])),
+        "each attempt once: {seen:?}"
+    );
     // and what was done is heard of at once again
     drop(seen);
     is_heard(&store, 1).await;

@@ -15,6 +15,7 @@
 
 #[cfg(feature = "queue")]
 mod alone;
+mod clean;
 mod error;
 mod handle;
 #[cfg(feature = "idempotency")]

@@ -1,6 +1,6 @@
 use super::{
-    super::{PostgresStore, alone::alone},
-    column::{UNREADABLE, bound, counted, date, headers_in, kept, limit, name, readable, uint},
+    super::{PostgresStore, alone::alone, error::UNREADABLE},
+    column::{bound, counted, date, headers_in, kept, limit, name, readable, uint},
 };
 use crate::{
     error::StoreError,
@@ -82,19 +82,23 @@ pub(super) async fn redrive(
     ids: &[MessageId],
     by: &str,
 ) -> Result<usize, StoreError> {
-    let certain = Reason::ALL.into_iter().filter(|reason| reason.is_certain()).map(Reason::as_str);
-    let statement = sqlx::query(include_str!("sql/redrive.sql"))
-        .bind(name(queue)?)
-        .bind(texts(ids))
-        .bind(Attempted::shortened(readable(by).into_owned()))
-        .bind(certain.collect::<Vec<_>>())
-        .bind(kept());
+    let name = name(queue)?;
+    let certain = || Reason::ALL.into_iter().filter(|reason| reason.is_certain()).map(Reason::as_str);
+    let statement = || {
+        sqlx::query(include_str!("sql/redrive.sql"))
+            .bind(name)
+            .bind(texts(ids))
+            .bind(Attempted::shortened(readable(by).into_owned()))
+            .bind(certain().collect::<Vec<_>>())
+            .bind(kept())
+    };
     let redriven = counted(&alone(&store.pool, statement).await?, "redriven")?;
     store.listener.wake(queue);
     Ok(redriven)
 }
 
 pub(super) async fn purge(store: &PostgresStore, queue: &str, ids: &[MessageId]) -> Result<usize, StoreError> {
-    let statement = sqlx::query(include_str!("sql/purge.sql")).bind(name(queue)?).bind(texts(ids));
+    let name = name(queue)?;
+    let statement = || sqlx::query(include_str!("sql/purge.sql")).bind(name).bind(texts(ids));
     counted(&alone(&store.pool, statement).await?, "purged")
 }

@@ -25,5 +25,4 @@ forgotten AS (
 woken AS MATERIALIZED (
     SELECT pg_notify('steadfast_queue', $1) FROM redriven LIMIT 1
 )
-SELECT now() <> statement_timestamp() AS inside,
-    (SELECT count(*) FROM redriven) AS redriven, (SELECT count(*) FROM woken) AS woken
+SELECT (SELECT count(*) FROM redriven) AS redriven, (SELECT count(*) FROM woken) AS woken

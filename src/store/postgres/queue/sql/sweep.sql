@@ -23,5 +23,4 @@ forgotten AS (
 freed AS (
     DELETE FROM steadfast_dedupe WHERE queue = $1 AND key = ANY (ARRAY(SELECT key FROM ended)) RETURNING 1
 )
-SELECT now() <> statement_timestamp() AS inside,
-    (SELECT count(*) FROM swept) + (SELECT count(*) FROM freed) AS swept
+SELECT (SELECT count(*) FROM swept) + (SELECT count(*) FROM freed) AS swept
