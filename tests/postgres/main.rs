@@ -6,24 +6,25 @@
     clippy::panic,
     clippy::missing_panics_doc,
     missing_docs,
+    unreachable_pub,
     reason = "a test fails by panicking"
 )]
 
 mod contracts;
+mod down;
+mod errors;
 #[path = "../servers/postgres.rs"]
 mod postgres_server;
+mod processes;
+#[path = "../servers/proxy.rs"]
+mod proxy;
 mod queue;
 mod queue_faults;
 mod queue_processes;
 mod queue_transactions;
+mod races;
 mod schema;
-
-use postgres_server::shared;
-use steadfast::store::postgres::PostgresStore;
-
-/// A store in a new database of the shared server.
-async fn store() -> PostgresStore {
-    let store = PostgresStore::new(shared().pool().await);
-    store.migrate().await.unwrap();
-    store
-}
+mod statements;
+mod support;
+mod sweep;
+mod transaction;

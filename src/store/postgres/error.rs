@@ -10,7 +10,7 @@ impl From<Error> for StoreError {
             Error::Configuration(_) => "the address or the settings of the server are wrong",
             Error::Tls(_) => "the server cannot be spoken to over TLS",
             Error::Io(_) | Error::Protocol(_) | Error::WorkerCrashed => "the server cannot be reached",
-            Error::PoolTimedOut => "no connection of the pool came free in time",
+            Error::PoolTimedOut => "no connection in time: the server is away, or the pool used up",
             Error::PoolClosed => "the pool is closed",
             _ => "postgres failed",
         };
