@@ -1,5 +1,5 @@
 //! The Postgres store: a real server, real kills.
-#![cfg(all(feature = "postgres", feature = "idempotency", feature = "testing"))]
+#![cfg(all(feature = "postgres", feature = "idempotency", feature = "queue", feature = "testing"))]
 #![allow(
     clippy::unwrap_used,
     clippy::expect_used,
@@ -18,6 +18,10 @@ mod postgres_server;
 mod processes;
 #[path = "../servers/proxy.rs"]
 mod proxy;
+mod queue;
+mod queue_faults;
+mod queue_processes;
+mod queue_transactions;
 mod races;
 mod schema;
 mod statements;

@@ -1,4 +1,4 @@
-use super::{schema, status::Status};
+use super::{schema, status::Status, time::millis};
 use crate::{
     error::StoreError,
     registry::{Registry, registry},
@@ -41,13 +41,13 @@ impl PostgresStore {
         }
     }
 
-    /// Over a pool of its own with sqlx's defaults: `postgres://user:password@host:port/database`. For other settings make the
+    /// Over a pool of its own with [`pool_options`](Self::pool_options): `postgres://user:password@host:port/database`. For other settings make the
     /// pool yourself.
     ///
     /// # Errors
     /// When the URL is none, or the server cannot be reached.
     pub async fn connect(url: &str) -> Result<Self, StoreError> {
-        Ok(Self::new(PgPool::connect(url).await?))
+        Ok(Self::new(Self::pool_options().connect(url).await?))
     }
 
     /// In the registry. Default: the name of the database.
@@ -101,6 +101,11 @@ impl PostgresStore {
     /// under a comment with its part and version. After an upgrade of this crate, run the steps that are new.
     pub fn schema() -> String {
         schema::text()
+    }
+
+    /// For `lock_timeout`, in which 0 would be for ever.
+    pub(super) fn patience(&self) -> String {
+        millis(self.lock_wait).clamp(1, i32::MAX.into()).to_string()
     }
 }
 

@@ -121,11 +121,6 @@ impl PostgresStore {
         }
         Ok(None)
     }
-
-    /// For `lock_timeout`, in which 0 would be for ever.
-    fn patience(&self) -> String {
-        millis(self.lock_wait).clamp(1, i32::MAX.into()).to_string()
-    }
 }
 
 fn of<'q>(sql: &'static str, fence: &'q Fence) -> Statement<'q> {

@@ -13,6 +13,9 @@
 //! # Ok(()) }
 //! ```
 
+#[cfg(feature = "queue")]
+mod alone;
+mod clean;
 mod error;
 mod handle;
 #[cfg(feature = "idempotency")]

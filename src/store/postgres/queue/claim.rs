@@ -1,6 +1,6 @@
 use super::{
-    super::PostgresStore,
-    column::{UNREADABLE, date, headers_in, int, kept, limit, millis, name, uint},
+    super::{PostgresStore, alone::alone, error::UNREADABLE, time::millis},
+    column::{date, headers_in, int, kept, limit, name, uint},
 };
 use crate::{
     error::StoreError,
@@ -52,25 +52,24 @@ async fn round(
     look: usize,
     most: usize,
 ) -> Result<Round, StoreError> {
-    let token = Token::random();
-    let rows = sqlx::query(include_str!("sql/claim.sql"))
-        .bind(&**queue)
-        .bind(limit(look))
-        .bind(limit(most))
-        .bind(int(claim.max_attempts))
-        // at least a moment, so that what is claimed here is not due again here
-        .bind(millis(claim.lease).max(1))
-        .bind(token.0.to_vec())
-        .bind(kept())
-        .fetch_all(&store.pool)
-        .await?;
+    let statement = || {
+        sqlx::query(include_str!("sql/claim.sql"))
+            .bind(&**queue)
+            .bind(limit(look))
+            .bind(limit(most))
+            .bind(int(claim.max_attempts))
+            // at least a moment, so that what is claimed here is not due again here
+            .bind(millis(claim.lease).max(1))
+            .bind(kept())
+    };
+    let rows = alone(&store.pool, statement).await?;
     let first = rows.first().ok_or(UNREADABLE)?;
     let count = |column| Ok::<_, StoreError>(usize::try_from(first.try_get::<i64, _>(column)?).unwrap_or(0));
     let (seen, ended) = (count("seen")?, count("ended")?);
     let mut claimed = Vec::with_capacity(rows.len());
     for row in &rows {
         if let Some(number) = row.try_get("row_id")? {
-            match message(queue, row, number, token) {
+            match message(queue, row, number) {
                 Ok(message) => claimed.push(message),
                 // left to lapse, and in the end to die as crashed: those beside it are not held up by it
                 Err(error) => {
@@ -88,7 +87,8 @@ async fn round(
     Ok(Round { claimed, seen, ended })
 }
 
-fn message(queue: &Arc<str>, row: &PgRow, number: i64, token: Token) -> Result<Message, StoreError> {
+fn message(queue: &Arc<str>, row: &PgRow, number: i64) -> Result<Message, StoreError> {
+    let token = Token(row.try_get("token")?);
     let lease = Lease { id: MessageId(row.try_get("id")?), row: number, attempt: uint(row.try_get("attempt")?), token };
     let headers = headers_in(row.try_get("headers")?)?;
     let mut message = NewMessage::new(row.try_get::<Vec<u8>, _>("body")?).with_headers(headers);

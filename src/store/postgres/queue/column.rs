@@ -1,5 +1,6 @@
 //! How values stand in columns.
 
+use super::super::{error::UNREADABLE, time::millis};
 use crate::{
     encoding::{get_headers, put_headers},
     error::StoreError,
@@ -7,6 +8,7 @@ use crate::{
 };
 use bytes::{Bytes, BytesMut};
 use http::HeaderMap;
+use sqlx::{Row, postgres::PgRow};
 use std::{
     borrow::Cow,
     time::{Duration, SystemTime},
@@ -20,18 +22,8 @@ pub(super) const CLAIMED: i16 = 2;
 pub(super) const DONE: i16 = 3;
 pub(super) const DEAD: i16 = 4;
 
-/// A row of the crate's own tables holds what the crate never wrote.
-pub(super) const UNREADABLE: StoreError = StoreError::new("a stored row cannot be read");
-
-/// Far enough for "for ever", near enough that adding a few of them to a date does not overflow.
-const FAR: i64 = i64::MAX / 8;
 /// Longer names do not fit into an index, nor into what a listener is told.
 const NAME: usize = 255;
-
-/// Whole milliseconds, rounded up: nothing lapses before its time.
-pub(super) fn millis(duration: Duration) -> i64 {
-    i64::try_from(duration.as_nanos().div_ceil(1_000_000)).map_or(FAR, |millis| millis.min(FAR))
-}
 
 /// None for what lies in the past.
 pub(super) fn duration(millis: i64) -> Duration {
@@ -61,6 +53,12 @@ pub(super) fn int(n: u32) -> i32 {
 
 pub(super) fn uint(n: i32) -> u32 {
     u32::try_from(n).unwrap_or(0)
+}
+
+/// What a statement counted, in its only row.
+pub(super) fn counted(rows: &[PgRow], column: &str) -> Result<usize, StoreError> {
+    let n: i64 = rows.first().ok_or(UNREADABLE)?.try_get(column)?;
+    Ok(usize::try_from(n).unwrap_or(0))
 }
 
 /// How many entries of a history are kept.

@@ -1,13 +1,13 @@
 use super::{
-    super::PostgresStore,
-    column::{UNREADABLE, exact, headers_out, millis, name},
+    super::{PostgresStore, alone::alone, error::UNREADABLE, time::millis},
+    column::{exact, headers_out, name},
     key::{Key, keys},
 };
 use crate::{
     error::StoreError,
     queue::{Enqueued, MessageId, NewMessage, Queue},
 };
-use sqlx::{Acquire, PgConnection, Postgres, Row, Transaction};
+use sqlx::{PgConnection, Postgres, Row, Transaction};
 use std::collections::HashMap;
 
 /// What one statement carries at most: Postgres takes no more than 1 GB at once, and copies it more than once.
@@ -34,7 +34,7 @@ impl PostgresStore {
         if queue.store().id() != self.id {
             return Err(StoreError::new("the queue belongs to another store"));
         }
-        let answers = enqueue(tx, name(queue.name())?, &[message]).await?;
+        let answers = enqueue(By::User(tx), name(queue.name())?, &[message]).await?;
         answers.into_iter().next().ok_or(UNREADABLE)
     }
 }
@@ -43,27 +43,55 @@ impl PostgresStore {
 pub(super) async fn enqueue_all(
     store: &PostgresStore,
     queue: &str,
-    batch: &[NewMessage],
+    batch: Vec<NewMessage>,
 ) -> Result<Vec<Enqueued>, StoreError> {
     let queue = name(queue)?;
     if batch.is_empty() {
         return Ok(Vec::new());
     }
-    let mut conn = store.pool.acquire().await?;
-    let chunks = chunks(batch);
-    let answers = if chunks.len() == 1 && !any_has_several_keys(batch) {
-        enqueue(&mut conn, queue, batch).await?
+    let answers = if chunks(&batch).len() == 1 && !any_has_several_keys(&batch) {
+        enqueue(By::Store(store), queue, &batch).await?
     } else {
-        let mut tx = conn.begin().await?;
-        let mut answers = Vec::with_capacity(batch.len());
-        for chunk in chunks {
-            answers.extend(enqueue(&mut tx, queue, chunk).await?);
-        }
-        tx.commit().await?;
-        answers
+        let (store, queue) = (store.clone(), queue.to_owned());
+        // finished also if nobody waits for it any more: to leave in the middle of a BEGIN would leave the connection in it
+        let all = tokio::spawn(async move { in_a_transaction(&store, &queue, &batch).await });
+        all.await.map_err(|error| StoreError::with_source("the runtime is going down", error))??
     };
     store.listener.wake(queue);
     Ok(answers)
+}
+
+async fn in_a_transaction(
+    store: &PostgresStore,
+    queue: &str,
+    batch: &[NewMessage],
+) -> Result<Vec<Enqueued>, StoreError> {
+    let mut tx = store.pool.begin().await?;
+    let mut answers = Vec::with_capacity(batch.len());
+    for chunk in chunks(batch) {
+        answers.extend(enqueue(By::Transaction(store, &mut tx), queue, chunk).await?);
+    }
+    tx.commit().await?;
+    Ok(answers)
+}
+
+/// Whose transaction it is.
+enum By<'a> {
+    /// The statement's own.
+    Store(&'a PostgresStore),
+    /// One that the store has begun.
+    Transaction(&'a PostgresStore, &'a mut PgConnection),
+    /// The user's: how long to wait for others is the user's as well.
+    User(&'a mut PgConnection),
+}
+
+impl By<'_> {
+    fn patience(&self) -> Option<String> {
+        match self {
+            Self::Store(store) | Self::Transaction(store, _) => Some(store.patience()),
+            Self::User(_) => None,
+        }
+    }
 }
 
 fn chunks(mut batch: &[NewMessage]) -> Vec<&[NewMessage]> {
@@ -96,9 +124,15 @@ enum Planned {
 
 /// One statement. Where a message has several keys a statement before it that holds them all: which of them may be taken is
 /// not known before all of them are. What that leaves if this is dropped in between is a key whose window is over.
-async fn enqueue(conn: &mut PgConnection, queue: &str, batch: &[NewMessage]) -> Result<Vec<Enqueued>, StoreError> {
+async fn enqueue(mut by: By<'_>, queue: &str, batch: &[NewMessage]) -> Result<Vec<Enqueued>, StoreError> {
     let keys: Vec<Vec<Key<'_>>> = batch.iter().map(keys).collect();
-    let known = if any_has_several_keys(batch) { hold(conn, queue, &keys).await? } else { HashMap::new() };
+    let patience = by.patience();
+    let known = match &mut by {
+        By::Transaction(_, conn) | By::User(conn) if any_has_several_keys(batch) => {
+            hold(conn, queue, &keys, patience.as_deref()).await?
+        }
+        _ => HashMap::new(),
+    };
     let mut brought: HashMap<&Key<'_>, usize> = HashMap::new();
     let mut plan = Vec::with_capacity(batch.len());
     for (n, keys) in keys.iter().enumerate() {
@@ -113,7 +147,7 @@ async fn enqueue(conn: &mut PgConnection, queue: &str, batch: &[NewMessage]) -> 
     }
     let ids: Vec<MessageId> = batch.iter().map(|_| MessageId::new()).collect();
     let new: Vec<usize> = (0..batch.len()).filter(|n| matches!(plan[*n], Planned::New)).collect();
-    let holders = if new.is_empty() { HashMap::new() } else { store(conn, queue, batch, &keys, &ids, &new).await? };
+    let holders = if new.is_empty() { HashMap::new() } else { store(by, queue, batch, &keys, &ids, &new).await? };
     let answer = |n: usize| holders.get(&ids[n]).map_or(Enqueued::New(ids[n]), |holder| Enqueued::Duplicate(*holder));
     let answers = plan.iter().enumerate().map(|(n, planned)| match planned {
         Planned::Known(first) => Enqueued::Duplicate(*first),
@@ -128,6 +162,7 @@ async fn hold(
     conn: &mut PgConnection,
     queue: &str,
     keys: &[Vec<Key<'_>>],
+    patience: Option<&str>,
 ) -> Result<HashMap<Vec<u8>, MessageId>, StoreError> {
     let mut all: Vec<&[u8]> = keys.iter().flatten().map(|key| &**key).collect();
     all.sort_unstable();
@@ -136,6 +171,7 @@ async fn hold(
         .bind(queue)
         .bind(MessageId::new().to_string())
         .bind(all)
+        .bind(patience)
         .fetch_all(conn)
         .await?;
     rows.iter().map(|row| Ok((row.try_get("key")?, MessageId(row.try_get("id")?)))).collect()
@@ -143,7 +179,7 @@ async fn hold(
 
 /// Stores the new ones. Answers for those that are not: whose key one of theirs is.
 async fn store(
-    conn: &mut PgConnection,
+    by: By<'_>,
     queue: &str,
     batch: &[NewMessage],
     keys: &[Vec<Key<'_>>],
@@ -153,21 +189,27 @@ async fn store(
     let messages = || new.iter().map(|n| &batch[*n]);
     let topics: Vec<_> = messages().map(|message| exact(message.topic())).collect::<Result<_, _>>()?;
     let destinations: Vec<_> = messages().map(|message| exact(message.destination())).collect::<Result<_, _>>()?;
+    let patience = by.patience();
     let brought = || new.iter().flat_map(|n| keys[*n].iter().map(|key| (*n, key)));
-    let rows = sqlx::query(include_str!("sql/enqueue.sql"))
-        .bind(queue)
-        .bind(new.iter().map(|n| ids[*n].to_string()).collect::<Vec<_>>())
-        .bind(messages().map(|message| millis(message.delay())).collect::<Vec<_>>())
-        .bind(messages().map(|message| millis(message.max_age())).collect::<Vec<_>>())
-        .bind(topics)
-        .bind(destinations)
-        .bind(messages().map(|message| headers_out(message.headers())).collect::<Vec<_>>())
-        .bind(messages().map(|message| &message.body()[..]).collect::<Vec<_>>())
-        .bind(brought().map(|(_, key)| &**key).collect::<Vec<_>>())
-        .bind(brought().map(|(n, _)| ids[n].to_string()).collect::<Vec<_>>())
-        .bind(brought().map(|(n, _)| millis(batch[n].dedupe_for())).collect::<Vec<_>>())
-        .fetch_all(conn)
-        .await?;
+    let statement = || {
+        sqlx::query(include_str!("sql/enqueue.sql"))
+            .bind(queue)
+            .bind(new.iter().map(|n| ids[*n].to_string()).collect::<Vec<_>>())
+            .bind(messages().map(|message| millis(message.delay())).collect::<Vec<_>>())
+            .bind(messages().map(|message| millis(message.max_age())).collect::<Vec<_>>())
+            .bind(&topics)
+            .bind(&destinations)
+            .bind(messages().map(|message| headers_out(message.headers())).collect::<Vec<_>>())
+            .bind(messages().map(|message| &message.body()[..]).collect::<Vec<_>>())
+            .bind(brought().map(|(_, key)| &**key).collect::<Vec<_>>())
+            .bind(brought().map(|(n, _)| ids[n].to_string()).collect::<Vec<_>>())
+            .bind(brought().map(|(n, _)| millis(batch[n].dedupe_for())).collect::<Vec<_>>())
+            .bind(&patience)
+    };
+    let rows = match by {
+        By::Store(store) => alone(&store.pool, statement).await?,
+        By::Transaction(_, conn) | By::User(conn) => statement().fetch_all(conn).await?,
+    };
     let mut holders = HashMap::new();
     for row in rows {
         if let (Some(id), Some(holder)) = (row.try_get("id")?, row.try_get("holder")?) {

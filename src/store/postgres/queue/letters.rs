@@ -1,6 +1,6 @@
 use super::{
-    super::PostgresStore,
-    column::{UNREADABLE, bound, date, headers_in, kept, limit, name, readable, uint},
+    super::{PostgresStore, alone::alone, error::UNREADABLE},
+    column::{bound, counted, date, headers_in, kept, limit, name, readable, uint},
 };
 use crate::{
     error::StoreError,
@@ -82,26 +82,23 @@ pub(super) async fn redrive(
     ids: &[MessageId],
     by: &str,
 ) -> Result<usize, StoreError> {
-    let certain = Reason::ALL.into_iter().filter(|reason| reason.is_certain()).map(Reason::as_str);
-    let redriven: i64 = sqlx::query(include_str!("sql/redrive.sql"))
-        .bind(name(queue)?)
-        .bind(texts(ids))
-        .bind(Attempted::shortened(readable(by).into_owned()))
-        .bind(certain.collect::<Vec<_>>())
-        .bind(kept())
-        .fetch_one(&store.pool)
-        .await?
-        .try_get("redriven")?;
+    let name = name(queue)?;
+    let certain = || Reason::ALL.into_iter().filter(|reason| reason.is_certain()).map(Reason::as_str);
+    let statement = || {
+        sqlx::query(include_str!("sql/redrive.sql"))
+            .bind(name)
+            .bind(texts(ids))
+            .bind(Attempted::shortened(readable(by).into_owned()))
+            .bind(certain().collect::<Vec<_>>())
+            .bind(kept())
+    };
+    let redriven = counted(&alone(&store.pool, statement).await?, "redriven")?;
     store.listener.wake(queue);
-    Ok(usize::try_from(redriven).unwrap_or(0))
+    Ok(redriven)
 }
 
 pub(super) async fn purge(store: &PostgresStore, queue: &str, ids: &[MessageId]) -> Result<usize, StoreError> {
-    let purged: i64 = sqlx::query(include_str!("sql/purge.sql"))
-        .bind(name(queue)?)
-        .bind(texts(ids))
-        .fetch_one(&store.pool)
-        .await?
-        .try_get(0)?;
-    Ok(usize::try_from(purged).unwrap_or(0))
+    let name = name(queue)?;
+    let statement = || sqlx::query(include_str!("sql/purge.sql")).bind(name).bind(texts(ids));
+    counted(&alone(&store.pool, statement).await?, "purged")
 }

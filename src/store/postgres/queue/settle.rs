@@ -1,6 +1,6 @@
 use super::{
-    super::PostgresStore,
-    column::{DEAD, DONE, PARKED, WAITING, int, kept, millis, readable},
+    super::{PostgresStore, alone::alone, time::millis},
+    column::{DEAD, DONE, PARKED, WAITING, int, kept, readable},
     wait::OTHERS,
 };
 use crate::{
@@ -19,14 +19,16 @@ pub(super) async fn extend(store: &PostgresStore, leases: &[Lease], by: Duration
     if leases.is_empty() {
         return Ok(Vec::new());
     }
-    let rows = sqlx::query(include_str!("sql/extend.sql"))
-        .bind(leases.iter().map(|lease| lease.row).collect::<Vec<_>>())
-        .bind(leases.iter().map(|lease| int(lease.attempt)).collect::<Vec<_>>())
-        .bind(leases.iter().map(|lease| &lease.token.0[..]).collect::<Vec<_>>())
-        .bind(millis(by))
-        .fetch_all(&store.pool)
-        .await?;
-    let extended = rows.iter().map(|row| Ok(row.try_get(0)?)).collect::<Result<_, StoreError>>()?;
+    let statement = || {
+        sqlx::query(include_str!("sql/extend.sql"))
+            .bind(leases.iter().map(|lease| lease.row).collect::<Vec<_>>())
+            .bind(leases.iter().map(|lease| int(lease.attempt)).collect::<Vec<_>>())
+            .bind(leases.iter().map(|lease| &lease.token.0[..]).collect::<Vec<_>>())
+            .bind(millis(by))
+            .bind(store.patience())
+    };
+    let rows = alone(&store.pool, statement).await?;
+    let extended = rows.iter().map(|row| Ok(row.try_get("n")?)).collect::<Result<_, StoreError>>()?;
     Ok(answers(leases.len(), &extended))
 }
 
@@ -41,24 +43,26 @@ pub(super) async fn settle(store: &PostgresStore, settled: &[(Lease, Settle)]) -
     }
     let ends: Vec<_> = settled.iter().map(|(_, settle)| End::of(settle)).collect();
     let history = || ends.iter().map(|end| end.attempted);
-    let rows = sqlx::query(include_str!("sql/settle.sql"))
-        .bind(rows_of(settled))
-        .bind(settled.iter().map(|(lease, _)| int(lease.attempt)).collect::<Vec<_>>())
-        .bind(settled.iter().map(|(lease, _)| &lease.token.0[..]).collect::<Vec<_>>())
-        .bind(ends.iter().map(|end| end.state).collect::<Vec<_>>())
-        .bind(ends.iter().map(|end| millis(end.after)).collect::<Vec<_>>())
-        .bind(ends.iter().map(|end| end.hands_back).collect::<Vec<_>>())
-        .bind(ends.iter().map(|end| end.reason.map(Reason::as_str)).collect::<Vec<_>>())
-        .bind(history().map(|attempted| attempted.is_some()).collect::<Vec<_>>())
-        .bind(history().map(|attempted| attempted.map(|a| int(a.attempt))).collect::<Vec<_>>())
-        .bind(history().map(|attempted| attempted.map(|a| nanos(a.duration))).collect::<Vec<_>>())
-        .bind(history().map(|attempted| attempted.map(|a| readable(&a.outcome).into_owned())).collect::<Vec<_>>())
-        .bind(history().map(|attempted| attempted.and_then(|a| a.status).map(i32::from)).collect::<Vec<_>>())
-        .bind(history().map(|attempted| attempted.map(error)).collect::<Vec<_>>())
-        .bind(millis(OTHERS))
-        .bind(kept())
-        .fetch_all(&store.pool)
-        .await?;
+    let statement = || {
+        sqlx::query(include_str!("sql/settle.sql"))
+            .bind(rows_of(settled))
+            .bind(settled.iter().map(|(lease, _)| int(lease.attempt)).collect::<Vec<_>>())
+            .bind(settled.iter().map(|(lease, _)| &lease.token.0[..]).collect::<Vec<_>>())
+            .bind(ends.iter().map(|end| end.state).collect::<Vec<_>>())
+            .bind(ends.iter().map(|end| millis(end.after)).collect::<Vec<_>>())
+            .bind(ends.iter().map(|end| end.hands_back).collect::<Vec<_>>())
+            .bind(ends.iter().map(|end| end.reason.map(Reason::as_str)).collect::<Vec<_>>())
+            .bind(history().map(|attempted| attempted.is_some()).collect::<Vec<_>>())
+            .bind(history().map(|attempted| attempted.map(|a| int(a.attempt))).collect::<Vec<_>>())
+            .bind(history().map(|attempted| attempted.map(|a| nanos(a.duration))).collect::<Vec<_>>())
+            .bind(history().map(|attempted| attempted.map(|a| readable(&a.outcome).into_owned())).collect::<Vec<_>>())
+            .bind(history().map(|attempted| attempted.and_then(|a| a.status).map(i32::from)).collect::<Vec<_>>())
+            .bind(history().map(|attempted| attempted.map(error)).collect::<Vec<_>>())
+            .bind(millis(OTHERS))
+            .bind(kept())
+            .bind(store.patience())
+    };
+    let rows = alone(&store.pool, statement).await?;
     let (mut held, mut waited_for) = (HashSet::new(), BTreeSet::new());
     for row in &rows {
         held.insert(row.try_get("n")?);

@@ -1,6 +1,6 @@
 use super::{
-    super::PostgresStore,
-    column::{CLAIMED, DEAD, DONE, PARKED, WAITING, limit, millis, name},
+    super::{PostgresStore, alone::alone, time::millis},
+    column::{CLAIMED, DEAD, DONE, PARKED, WAITING, counted, limit, name},
 };
 use crate::{error::StoreError, queue::Stats};
 use sqlx::Row;
@@ -30,12 +30,7 @@ pub(super) async fn sweep(
     keep_done: Duration,
     most: usize,
 ) -> Result<usize, StoreError> {
-    let swept: i64 = sqlx::query(include_str!("sql/sweep.sql"))
-        .bind(name(queue)?)
-        .bind(millis(keep_done))
-        .bind(limit(most))
-        .fetch_one(&store.pool)
-        .await?
-        .try_get(0)?;
-    Ok(usize::try_from(swept).unwrap_or(0))
+    let name = name(queue)?;
+    let statement = || sqlx::query(include_str!("sql/sweep.sql")).bind(name).bind(millis(keep_done)).bind(limit(most));
+    counted(&alone(&store.pool, statement).await?, "swept")
 }

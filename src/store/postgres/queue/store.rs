@@ -19,7 +19,7 @@ impl QueueStore for PostgresStore {
         queue: &'a str,
         batch: Vec<NewMessage>,
     ) -> BoxFuture<'a, Result<Vec<Enqueued>, StoreError>> {
-        Box::pin(async move { enqueue::enqueue_all(self, queue, &batch).await })
+        Box::pin(enqueue::enqueue_all(self, queue, batch))
     }
 
     fn claim<'a>(&'a self, queue: &'a str, claim: Claim) -> BoxFuture<'a, Result<Vec<Message>, StoreError>> {

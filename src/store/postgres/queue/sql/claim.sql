@@ -22,7 +22,7 @@ noted AS (
     SELECT row_id, entry, attempt, now, 0, 'crashed', 'its lease lapsed' FROM lapsed, clock
 ),
 forgotten AS (
-    DELETE FROM steadfast_attempt a USING lapsed l WHERE a.row_id = l.row_id AND a.entry <= l.entry - $7
+    DELETE FROM steadfast_attempt a USING lapsed l WHERE a.row_id = l.row_id AND a.entry <= l.entry - $6
 ),
 buried AS (
     UPDATE steadfast_queue SET
@@ -34,13 +34,13 @@ buried AS (
 -- by an array and not by a join: whatever the planner thinks of how many there are, it looks each of them up
 taken AS (
     UPDATE steadfast_queue SET
-        state = 2, due = (SELECT now FROM clock) + $5, attempt = attempt + 1, token = $6,
+        state = 2, due = (SELECT now FROM clock) + $5, attempt = attempt + 1, token = uuid_send(gen_random_uuid()),
         entries = entries + (state = 2)::int4, last_parked = last_parked AND state <> 2
     WHERE row_id = ANY (ARRAY(SELECT row_id FROM free))
-    RETURNING row_id, id, attempt, epoch, enqueued_at, topic, destination, headers, body
+    RETURNING row_id, id, token, attempt, epoch, enqueued_at, topic, destination, headers, body
 )
-SELECT s.seen, s.ended, t.row_id, uuid_send(t.id) AS id, t.attempt, t.epoch, t.enqueued_at, t.topic, t.destination,
-    t.headers, t.body
+SELECT s.seen, s.ended, t.row_id, uuid_send(t.id) AS id, t.token, t.attempt, t.epoch,
+    t.enqueued_at, t.topic, t.destination, t.headers, t.body
 FROM (SELECT count(*) AS seen, count(*) FILTER (WHERE ended) AS ended FROM due) s
 LEFT JOIN (taken t JOIN free f USING (row_id)) ON true
 ORDER BY f.due, t.row_id

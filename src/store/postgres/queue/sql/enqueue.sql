@@ -3,8 +3,12 @@
 WITH clock AS MATERIALIZED (
     SELECT floor(extract(epoch FROM clock_timestamp()) * 1000)::int8 AS now
 ),
+patience AS MATERIALIZED (
+    SELECT set_config('lock_timeout', coalesce($12, current_setting('lock_timeout')), true)
+),
 brought AS MATERIALIZED (
-    SELECT key, id::uuid AS id, keep FROM unnest($9::bytea[], $10::text[], $11::int8[]) AS k(key, id, keep)
+    SELECT key, id::uuid AS id, keep
+    FROM patience, unnest($9::bytea[], $10::text[], $11::int8[]) AS k(key, id, keep)
 ),
 -- in one order for everybody, so that two who bring the same keys do not wait for each other; whoever comes second waits
 -- here until the first has committed or not, and then sees who holds the key

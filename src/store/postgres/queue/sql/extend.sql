@@ -1,6 +1,7 @@
-WITH held AS MATERIALIZED (
+WITH patience AS MATERIALIZED (SELECT set_config('lock_timeout', $5, true)),
+held AS MATERIALIZED (
     SELECT q.row_id, w.n
-    FROM steadfast_queue q
+    FROM patience, steadfast_queue q
     JOIN unnest($1::int8[], $2::int4[], $3::bytea[]) WITH ORDINALITY AS w(row_id, attempt, token, n)
         ON q.row_id = w.row_id AND q.attempt = w.attempt AND q.token = w.token
     WHERE q.state = 2

@@ -10,4 +10,4 @@ purged AS (
 forgotten AS (
     DELETE FROM steadfast_attempt WHERE row_id = ANY (ARRAY(SELECT row_id FROM held))
 )
-SELECT count(*) FROM purged
+SELECT count(*) AS purged FROM purged

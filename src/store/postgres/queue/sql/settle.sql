@@ -1,10 +1,11 @@
 WITH clock AS MATERIALIZED (
     SELECT floor(extract(epoch FROM clock_timestamp()) * 1000)::int8 AS now
 ),
+patience AS MATERIALIZED (SELECT set_config('lock_timeout', $16, true)),
 -- in one order for everybody, so that two batches do not wait for each other
 held AS MATERIALIZED (
     SELECT w.*, q.entries + (w.noted AND NOT (w.state = 1 AND q.last_parked))::int4 AS entry
-    FROM steadfast_queue q
+    FROM patience, steadfast_queue q
     JOIN unnest($1::int8[], $2::int4[], $3::bytea[], $4::int2[], $5::int8[], $6::bool[], $7::text[], $8::bool[],
             $9::int4[], $10::int8[], $11::text[], $12::int4[], $13::text[])
         WITH ORDINALITY AS w(row_id, attempt, token, state, after, hands_back, reason, noted, tried, took, outcome, status,
@@ -38,4 +39,5 @@ forgotten AS (
 woken AS MATERIALIZED (
     SELECT pg_notify('steadfast_queue', queue) FROM (SELECT DISTINCT queue FROM settled WHERE soon) AS soon
 )
-SELECT s.n, s.queue, s.waits, w.n AS woken FROM settled s, (SELECT count(*) AS n FROM woken) w
+SELECT s.n, s.queue, s.waits, w.n AS woken
+FROM settled s, (SELECT count(*) AS n FROM woken) w

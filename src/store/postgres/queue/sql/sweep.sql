@@ -23,4 +23,4 @@ forgotten AS (
 freed AS (
     DELETE FROM steadfast_dedupe WHERE queue = $1 AND key = ANY (ARRAY(SELECT key FROM ended)) RETURNING 1
 )
-SELECT (SELECT count(*) FROM swept) + (SELECT count(*) FROM freed)
+SELECT (SELECT count(*) FROM swept) + (SELECT count(*) FROM freed) AS swept
