@@ -2,7 +2,7 @@
 
 use bytes::Bytes;
 use http::{HeaderMap, HeaderValue, Response, StatusCode, header};
-use std::{fmt::Write, time::Duration};
+use std::{fmt::Write, sync::Arc, time::Duration};
 
 #[derive(Debug, Clone)]
 pub(crate) struct Problem {
@@ -10,7 +10,7 @@ pub(crate) struct Problem {
     title: &'static str,
     detail: Option<String>,
     retry_after: Option<Duration>,
-    described_by: Option<&'static str>,
+    described_by: Option<Arc<str>>,
     grpc: Option<i32>,
 }
 
@@ -33,7 +33,7 @@ impl Problem {
 
     /// The page that tells callers what it means: a `Link` with `rel="describedby"`.
     #[cfg_attr(not(feature = "idempotency"), expect(dead_code, reason = "only idempotency has a page to point to"))]
-    pub(crate) const fn described_by(mut self, uri: &'static str) -> Self {
+    pub(crate) fn described_by(mut self, uri: Arc<str>) -> Self {
         self.described_by = Some(uri);
         self
     }
@@ -65,7 +65,7 @@ impl Problem {
         *response.status_mut() = self.status;
         let headers = response.headers_mut();
         headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("application/problem+json"));
-        let link = self.described_by.map(|uri| format!("<{uri}>; rel=\"describedby\""));
+        let link = self.described_by.as_ref().map(|uri| format!("<{uri}>; rel=\"describedby\""));
         if let Some(link) = link.and_then(|link| HeaderValue::try_from(link).ok()) {
             headers.insert(header::LINK, link);
         }

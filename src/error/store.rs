@@ -8,22 +8,33 @@ use std::{error::Error, fmt, sync::Arc};
 pub struct StoreError {
     what: &'static str,
     source: Option<Arc<dyn Error + Send + Sync>>,
+    unreadable: bool,
 }
 
 impl StoreError {
     /// `what`: lower case, a few words.
     pub const fn new(what: &'static str) -> Self {
-        Self { what, source: None }
+        Self { what, source: None, unreadable: false }
+    }
+
+    /// It did answer, and what it has there cannot be read: written by a newer version, sealed with another key, or damaged.
+    pub const fn unreadable(what: &'static str) -> Self {
+        Self { what, source: None, unreadable: true }
     }
 
     /// The same, with the error of the store's client below it.
     pub fn with_source(what: &'static str, source: impl Into<BoxError>) -> Self {
-        Self { what, source: Some(Arc::from(source.into())) }
+        Self { what, source: Some(Arc::from(source.into())), unreadable: false }
     }
 
     /// What failed, in a few words.
     pub const fn what(&self) -> &'static str {
         self.what
+    }
+
+    /// Whether something is there that cannot be read: see [`unreadable`](Self::unreadable).
+    pub const fn is_unreadable(&self) -> bool {
+        self.unreadable
     }
 }
 

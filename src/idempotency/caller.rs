@@ -9,7 +9,11 @@ use crate::error::BoxError;
 use bytes::Bytes;
 use http::{HeaderMap, Response, response::Parts};
 use http_body::{Frame, SizeHint};
-use std::any::Any;
+use std::{
+    any::Any,
+    sync::Arc,
+    task::{Context, Poll},
+};
 use tokio::sync::{mpsc, oneshot};
 
 /// What the caller's future is told, once.
@@ -23,11 +27,11 @@ pub(super) enum Reply<B, E> {
 pub(super) struct Caller<B, E> {
     tell: oneshot::Sender<Reply<B, E>>,
     grpc: bool,
-    help: &'static str,
+    help: Arc<str>,
 }
 
 impl<B, E> Caller<B, E> {
-    pub(super) fn new(tell: oneshot::Sender<Reply<B, E>>, grpc: bool, help: &'static str) -> Self {
+    pub(super) fn new(tell: oneshot::Sender<Reply<B, E>>, grpc: bool, help: Arc<str>) -> Self {
         Self { tell, grpc, help }
     }
 
@@ -35,8 +39,13 @@ impl<B, E> Caller<B, E> {
         self.grpc
     }
 
-    pub(super) fn help(&self) -> &'static str {
-        self.help
+    pub(super) fn help(&self) -> &Arc<str> {
+        &self.help
+    }
+
+    /// Ready once nobody is there any more.
+    pub(super) fn poll_left(&mut self, cx: &mut Context<'_>) -> Poll<()> {
+        self.tell.poll_closed(cx)
     }
 
     pub(super) fn reply(self, reply: Reply<B, E>) {
@@ -48,7 +57,7 @@ impl<B, E> Caller<B, E> {
     }
 
     pub(super) fn say(self, said: Said) {
-        let response = said.into_response(self.grpc, self.help);
+        let response = said.into_response(self.grpc, &self.help);
         self.respond(response);
     }
 

@@ -1,5 +1,7 @@
-use super::{Fence, IdempotencyKey};
-use crate::token::StoreId;
+use super::{
+    Fence, IdempotencyKey, IdempotencyStore, Recorded, StoredResponse, layer::Shared, ledger::Ledger, seal::Sealing,
+};
+use crate::{error::StoreError, token::StoreId};
 use std::{
     fmt,
     pin::pin,
@@ -26,15 +28,30 @@ struct Inner {
     attempt: u32,
     store: StoreId,
     keep: Duration,
+    seal: Sealing,
+    response_limit: usize,
     in_transaction: AtomicBool,
     lost: AtomicBool,
     told: Notify,
 }
 
 impl Claim {
-    pub(super) fn new(key: IdempotencyKey, fence: Fence, attempt: u32, store: StoreId, keep: Duration) -> Self {
-        let (in_transaction, lost, told) = (AtomicBool::new(false), AtomicBool::new(false), Notify::new());
-        Self { inner: Arc::new(Inner { key, fence, attempt, store, keep, in_transaction, lost, told }) }
+    pub(super) fn new(key: IdempotencyKey, attempt: u32, ledger: &Ledger) -> Self {
+        let Shared { store, config, seal, .. } = &*ledger.shared;
+        Self {
+            inner: Arc::new(Inner {
+                key,
+                fence: ledger.fence,
+                attempt,
+                store: store.id(),
+                keep: config.keep,
+                seal: seal.clone(),
+                response_limit: config.response_limit,
+                in_transaction: AtomicBool::new(false),
+                lost: AtomicBool::new(false),
+                told: Notify::new(),
+            }),
+        }
     }
 
     /// The caller's key.
@@ -62,12 +79,32 @@ impl Claim {
         self.inner.keep
     }
 
-    /// Whether another attempt has taken the key over. What this run answers is then not what its caller gets.
+    /// A key for a call further down that this run makes: the same in every attempt, and in the hook that finds out what became of
+    /// one ([`Unknown::derive`](super::Unknown::derive)); another one for each `purpose`. It is made of caller *and* key, so that two
+    /// callers who chose the same key are two to the other side as well.
+    pub fn derive(&self, purpose: &str) -> IdempotencyKey {
+        IdempotencyKey::derive([&self.inner.fence.key.0[..], purpose.as_bytes()])
+    }
+
+    /// For stores that complete a claim in a transaction of the user's: `response` as it is to be stored under this claim, less
+    /// what is not for a second reader, within the layer's limits, and sealed where the layer has a [`Seal`](super::Seal).
+    ///
+    /// # Errors
+    /// When it cannot be sealed.
+    pub fn recorded(&self, response: &StoredResponse) -> Result<Recorded, StoreError> {
+        let Inner { seal, fence, response_limit, .. } = &*self.inner;
+        seal.recorded(&fence.key, response.clone(), *response_limit)
+    }
+
+    /// Whether this run can no longer count on its claim: another attempt has taken the key over, the store could not be reached
+    /// for a whole lease, or the claim was renewed for as long as it may be. Where another attempt has it, what this run answers is
+    /// not what its caller gets; otherwise it still is.
     pub fn is_lost(&self) -> bool {
         self.inner.lost.load(Ordering::Acquire)
     }
 
-    /// Until another attempt has taken the key over: for a handler that can stop half way. Noticed when the lease is renewed.
+    /// Until this run can no longer count on its claim, as [`is_lost`](Self::is_lost) says: for a handler that can stop half way.
+    /// Noticed when the lease is renewed.
     pub async fn lost(&self) {
         let mut told = pin!(self.inner.told.notified());
         told.as_mut().enable();

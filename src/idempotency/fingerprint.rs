@@ -24,7 +24,7 @@ impl Fingerprint {
     /// Of a request whose path and query, as the client sent them, are `target`.
     pub fn of(parts: &Parts, target: &str, body: &Bytes) -> Self {
         let content_type = parts.headers.get(header::CONTENT_TYPE).map_or(&b""[..], |v| v.as_bytes());
-        let hash = hash(&[parts.method.as_str().as_bytes(), target.as_bytes(), content_type, body]);
+        let hash = hash([parts.method.as_str().as_bytes(), target.as_bytes(), content_type, body]);
         Self { version: Self::VERSION, hash }
     }
 
@@ -38,13 +38,15 @@ impl Fingerprint {
 impl StoreKey {
     /// `scope`: who is calling, in any bytes.
     pub fn new(scope: &[u8], key: &str) -> Self {
-        Self(hash(&[scope, key.as_bytes()]))
+        Self(hash([scope, key.as_bytes()]))
     }
 }
 
-fn hash(parts: &[&[u8]]) -> [u8; 32] {
+/// SHA-256 over all parts, each with its length before it: no two lists of parts are one to it.
+pub(super) fn hash<P: AsRef<[u8]>>(parts: impl IntoIterator<Item = P>) -> [u8; 32] {
     let mut hasher = Sha256::new();
     for part in parts {
+        let part = part.as_ref();
         hasher.update((part.len() as u64).to_be_bytes());
         hasher.update(part);
     }

@@ -1,19 +1,21 @@
 //! The life of one keyed request once its body is here. It belongs to no caller: one that leaves undoes nothing.
 
 use super::{
-    Begin, Claim, Fence, Fenced, Fingerprint, IdempotencyKey, NotExecuted, Recorded, StoreKey,
+    Begin, Claim, Fence, Fenced, Fingerprint, IdempotencyKey, NotExecuted, StoreKey, StoredResponse, Unknown,
     caller::{Caller, Reply},
     layer::Shared,
-    ledger::{Ledger, Start},
+    ledger::Ledger,
     panic::Caught,
     pump::{pump, unrecorded},
     refusal::{Refusal, Said},
+    start::Start,
+    state::result,
 };
 use crate::{
     body::{Collected, FromReplay},
     error::BoxError,
     foreign::original_uri,
-    telemetry::{event, in_current_span},
+    telemetry::event,
     token::Token,
 };
 use bytes::Bytes;
@@ -32,7 +34,7 @@ pub(super) struct Job {
 
 impl Job {
     /// Claim, work, record, tell.
-    pub(super) async fn run<S, B, RB>(self, inner: S, caller: Caller<RB, S::Error>)
+    pub(super) async fn run<S, B, RB>(self, inner: S, mut caller: Caller<RB, S::Error>)
     where
         S: Service<Request<B>, Response = Response<RB>> + Send,
         S::Future: Send,
@@ -44,21 +46,44 @@ impl Job {
         let Self { shared, key, mut parts, body } = self;
         let begin = begin(&shared, &key, &parts, &body.data);
         let ledger = Ledger { shared, fence: Fence { key: begin.key, token: begin.token } };
-        let attempt = match ledger.begin(begin).await {
-            Start::Run(attempt) => attempt,
-            Start::Say(said) => return answered(ledger, said, caller),
+        // whatever becomes of it, a panic or the end of the runtime included
+        let _leaves = Leaves(&ledger);
+        let unknown = |begin: &Begin| unknown(&key, begin, &parts, &body.data);
+        let start = ledger.start(begin, &mut caller, unknown).await;
+        let attempt = match &start {
+            Start::Run(attempt) => *attempt,
+            Start::Record(_) | Start::Open | Start::Say(_) => 1,
         };
         let state = &ledger.shared.state;
-        if attempt > 1 {
-            event!(WARN, "running again what an earlier attempt left unknown", name = &*state.name, attempt = attempt);
+        let claim = Claim::new(key, attempt, &ledger);
+        let request = |parts| Request::from_parts(parts, B::from_whole(body.data, body.trailers));
+        match start {
+            Start::Say(said) => {
+                state.count_said(&said);
+                return caller.say(said);
+            }
+            Start::Open => return unclaimed(&ledger, inner, request(parts), caller).await,
+            Start::Record(found) => held(&ledger, &claim, record_found(&ledger, found, caller)).await,
+            Start::Run(attempt) => {
+                if attempt > 1 {
+                    event!(WARN, "running again what an earlier attempt left", name = &*state.name, attempt = attempt);
+                }
+                parts.extensions.insert(claim.clone());
+                let running = state.run();
+                held(&ledger, &claim, work(&ledger, &claim, inner, request(parts), caller)).await;
+                drop(running);
+            }
         }
-        let claim = Claim::new(key, ledger.fence, attempt, ledger.shared.store.id(), ledger.shared.config.keep);
-        parts.extensions.insert(claim.clone());
-        let request = Request::from_parts(parts, B::from_whole(body.data, body.trailers));
-        let running = state.run();
-        held(&ledger, &claim, work(&ledger, &claim, inner, request, caller)).await;
-        drop(running);
         ledger.sweep_if_due().await;
+    }
+}
+
+/// Who waits in this process for this run looks again when it is gone.
+struct Leaves<'a>(&'a Ledger);
+
+impl Drop for Leaves<'_> {
+    fn drop(&mut self) {
+        self.0.leave();
     }
 }
 
@@ -85,24 +110,56 @@ fn begin(shared: &Shared, key: &IdempotencyKey, parts: &Parts, body: &Bytes) -> 
         key: StoreKey::new(&shared.scope.of(parts), key.as_str()),
         fingerprint: Fingerprint::of(parts, target, body),
         token: Token::random(),
-        lease: shared.config.lease,
+        lease: shared.config.lease(),
         take_over: None,
     }
 }
 
-/// The handler does not run.
-fn answered<B, E>(ledger: Ledger, said: Said, caller: Caller<B, E>) {
-    let (result, is_down) = match &said {
-        Said::Again(_) => ("replayed", false),
-        Said::No(refusal) => (refusal.as_str(), *refusal == Refusal::StoreDown),
+/// Of a run whose token and attempt are not known yet.
+fn unknown(key: &IdempotencyKey, begin: &Begin, parts: &Parts, body: &Bytes) -> Unknown {
+    Unknown {
+        key: key.clone(),
+        store_key: begin.key,
+        attempt: 0,
+        stale: begin.token,
+        fingerprint: begin.fingerprint,
+        head: parts.clone(),
+        body: body.clone(),
+    }
+}
+
+/// The store is down and the handler runs all the same, once for each time that its request comes.
+async fn unclaimed<S, B, RB>(ledger: &Ledger, mut inner: S, request: Request<B>, caller: Caller<RB, S::Error>)
+where
+    S: Service<Request<B>, Response = Response<RB>> + Send,
+    S::Future: Send,
+    S::Error: Send,
+    B: Send,
+    RB: Send,
+{
+    ledger.shared.state.count_failed_open();
+    match Caught::new(async move { inner.call(request).await }).await {
+        Ok(Ok(response)) => {
+            let (head, body) = response.into_parts();
+            unrecorded(head, body, caller);
+        }
+        Ok(Err(error)) => caller.reply(Reply::Result(Err(error))),
+        Err(payload) => caller.reply(Reply::Panic(payload)),
+    }
+}
+
+/// What an earlier run came to, as a hook has found out.
+async fn record_found<B, E>(ledger: &Ledger, found: StoredResponse, caller: Caller<B, E>) {
+    let recorded = ledger.recorded(found.clone());
+    let heard = ledger.complete(&recorded).await;
+    let said = match heard {
+        Some(Fenced::Lost) => ledger.owners_answer().await,
+        Some(_) | None => Said::Again(found.cleaned()),
     };
-    let state = ledger.shared.state.clone();
-    state.count(result);
+    ledger.shared.state.count_said(&said);
     caller.say(said);
-    if is_down {
-        // The store may have the claim although its reply never came; left there it would count as a run that nobody knows
-        // the end of. In a task of its own, which is small: there may be many while a store is away.
-        state.tasks.spawn(in_current_span(async move { ledger.release_within_lease().await }));
+    if heard.is_none() {
+        ledger.complete_until_heard(&recorded).await;
     }
 }
 
@@ -127,36 +184,34 @@ where
     if response.extensions().get::<NotExecuted>().is_some() {
         return not_executed(ledger, response, caller).await;
     }
-    let count = |result| ledger.shared.state.count(result);
     if !claim.was_in_transaction() {
-        count("executed");
         return pump(ledger, response, caller).await;
     }
+    let state = &ledger.shared.state;
     let says_done = says_done(&response, caller.is_grpc());
     match ledger.settled().await {
         Some(Fenced::Already) => {
-            count("executed");
+            state.count(result::FIRST);
             let (head, body) = response.into_parts();
             unrecorded(head, body, caller);
         }
         Some(Fenced::Lost) => {
-            count("superseded");
+            state.count(result::LEASE_LOST);
             caller.say(ledger.owners_answer().await);
         }
         // its yes is not true: it overlooked that the commit failed, or that it never asked for one
         Some(Fenced::Done) if says_done => {
-            count("rolled_back");
+            state.count_refusal(Refusal::RolledBack);
             release_then(ledger, || caller.refuse(Refusal::RolledBack)).await;
         }
         // nobody knows, and no yes is given that might be untrue: the same key again will be told
         None if says_done => {
-            count("store_down");
+            state.count_refusal(Refusal::StoreDown);
             caller.refuse(Refusal::StoreDown);
             ledger.release_if_rolled_back().await;
         }
         // a refusal of the handler is an answer like any other; where its transaction did commit, that record stays
         Some(Fenced::Done) | None => {
-            count("executed");
             pump(ledger, response, caller).await;
         }
     }
@@ -164,15 +219,16 @@ where
 
 /// A handler that gave no response is recorded as a 500: it may have done all that it was for.
 async fn failed<B, E>(ledger: &Ledger, refusal: Refusal, own: Reply<B, E>, caller: Caller<B, E>) {
-    ledger.shared.state.count(refusal.as_str());
-    let recorded = Recorded::Response(refusal.into_stored(caller.is_grpc(), caller.help()));
-    match ledger.complete(&recorded).await {
-        Some(Fenced::Lost) => caller.say(ledger.owners_answer().await),
-        Some(_) => caller.reply(own),
-        None => {
-            caller.reply(own);
-            ledger.complete_until_heard(&recorded).await;
-        }
+    let recorded = ledger.recorded(refusal.into_stored(caller.is_grpc(), caller.help()));
+    let heard = ledger.complete(&recorded).await;
+    if heard == Some(Fenced::Lost) {
+        ledger.shared.state.count(result::LEASE_LOST);
+        return caller.say(ledger.owners_answer().await);
+    }
+    ledger.shared.state.count_refusal(refusal);
+    caller.reply(own);
+    if heard.is_none() {
+        ledger.complete_until_heard(&recorded).await;
     }
 }
 
@@ -181,18 +237,15 @@ where
     B: Send,
     E: Send,
 {
-    ledger.shared.state.count("not_executed");
+    ledger.shared.state.count(result::FIRST);
     let (head, body) = response.into_parts();
     release_then(ledger, || unrecorded(head, body, caller)).await;
 }
 
-/// Free, then tell, so that an immediate repeat runs; where the store is slow, tell, and go on.
+/// Free, then tell, so that an immediate repeat runs.
 async fn release_then(ledger: &Ledger, tell: impl FnOnce()) {
-    let heard = ledger.release().await;
+    ledger.release().await;
     tell();
-    if heard.is_none() {
-        ledger.release_within_lease().await;
-    }
 }
 
 /// Whether the handler tells its caller that all was done. A gRPC refusal has its status in the head.

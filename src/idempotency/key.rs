@@ -1,4 +1,4 @@
-use super::{MalformedKey, sf_string};
+use super::{MalformedKey, fingerprint, sf_string};
 use crate::token;
 use http::{HeaderMap, HeaderName, HeaderValue};
 use std::{
@@ -46,6 +46,29 @@ impl IdempotencyKey {
     pub fn random() -> Self {
         let mut bits = [0; 16];
         token::fill(&mut bits);
+        Self::of_bits(bits)
+    }
+
+    /// A key made of other things, the same ones always: of a message's id and epoch, or of another key and a purpose. 32
+    /// hexadecimal digits, 128 bits of a SHA-256 over the parts, each with its length before it: no two lists of parts come to
+    /// one key, and a key tells nothing of its parts. In a server, [`Claim::derive`](super::Claim::derive) has the caller in it, too.
+    ///
+    /// ```
+    /// use steadfast::idempotency::IdempotencyKey;
+    ///
+    /// let (message, epoch) = ("0190b5e2", 2_u32);
+    /// let key = IdempotencyKey::derive([message.as_bytes(), &epoch.to_be_bytes()]);
+    /// let refund = IdempotencyKey::derive([key.as_str(), "refund"]);
+    /// assert!(key == IdempotencyKey::derive([message.as_bytes(), &epoch.to_be_bytes()]) && key != refund);
+    /// ```
+    pub fn derive<P: AsRef<[u8]>>(parts: impl IntoIterator<Item = P>) -> Self {
+        let hash = fingerprint::hash(parts);
+        let mut bits = [0; 16];
+        bits.copy_from_slice(&hash[..16]);
+        Self::of_bits(bits)
+    }
+
+    fn of_bits(bits: [u8; 16]) -> Self {
         let mut digits = String::with_capacity(32);
         for byte in bits {
             let _ = write!(digits, "{byte:02x}");

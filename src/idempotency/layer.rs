@@ -1,10 +1,6 @@
-use super::{
-    Idempotency, IdempotencyStore, OnUnknown, Scope,
-    config::{Config, MIN_LEASE},
-    state::State,
-};
+use super::{Config, Idempotency, IdempotencyStore, InFlight, OnUnknown, Scope, Seal, seal::Sealing, state::State};
 use http::Method;
-use std::{fmt, sync::Arc, time::Duration};
+use std::{fmt, mem, sync::Arc, time::Duration};
 use tower_layer::Layer;
 
 /// Runs a keyed request once and answers it again; see the [module docs](crate::idempotency).
@@ -19,6 +15,7 @@ pub(super) struct Shared {
     pub(super) store: Arc<dyn IdempotencyStore>,
     pub(super) scope: Scope,
     pub(super) config: Config,
+    pub(super) seal: Sealing,
     pub(super) state: Arc<State>,
 }
 
@@ -26,8 +23,10 @@ impl IdempotencyLayer {
     /// Over this store, or an `Arc<dyn IdempotencyStore>`. Who is calling has no default: the wrong one shows answers to
     /// strangers.
     pub fn new(store: impl IdempotencyStore, scope: Scope) -> Self {
-        let (store, config, state) = (Arc::new(store), Config::default(), State::new("idempotency".into()));
-        Self { shared: Arc::new(Shared { store, scope, config, state }) }
+        let state = State::new("idempotency".into());
+        let shared =
+            Shared { store: Arc::new(store), scope, config: Config::default(), seal: Sealing::default(), state };
+        Self { shared: Arc::new(shared) }
     }
 
     /// Under which it is in metrics, events and the registry; `"idempotency"` unless said.
@@ -37,36 +36,78 @@ impl IdempotencyLayer {
         self
     }
 
-    /// How long a claim holds after the process died; 30 s unless said, at least 30 ms. It is renewed at a third for as long
-    /// as the handler runs.
+    /// With all of these settings.
+    #[must_use]
+    pub fn with_config(self, config: Config) -> Self {
+        self.with(|_| config)
+    }
+
+    /// Answers are stored sealed; in the open unless said.
+    #[must_use]
+    pub fn with_seal(mut self, seal: impl Seal) -> Self {
+        Arc::make_mut(&mut self.shared).seal = Sealing::with(seal);
+        self
+    }
+
+    /// 30 s unless said: see [`Config::with_lease`].
     #[must_use]
     pub fn with_lease(self, lease: Duration) -> Self {
-        self.with(|config| config.lease = lease.max(MIN_LEASE))
+        self.with(|config| config.with_lease(lease))
     }
 
-    /// How long an answer is kept, from its completion; 24 h unless said.
+    /// An hour unless said: see [`Config::with_renew_for`].
+    #[must_use]
+    pub fn with_renew_for(self, renew_for: Duration) -> Self {
+        self.with(|config| config.with_renew_for(renew_for))
+    }
+
+    /// 24 h unless said: see [`Config::with_keep`].
     #[must_use]
     pub fn with_keep(self, keep: Duration) -> Self {
-        self.with(|config| config.keep = keep)
+        self.with(|config| config.with_keep(keep))
     }
 
-    /// The longest request body, in bytes; 1 MiB unless said. A longer one is answered with 413.
+    /// 2 s unless said: see [`Config::with_hold`].
+    #[must_use]
+    pub fn with_hold(self, hold: Duration) -> Self {
+        self.with(|config| config.with_hold(hold))
+    }
+
+    /// 1 MiB unless said: see [`Config::with_request_limit`].
     #[must_use]
     pub fn with_request_limit(self, bytes: usize) -> Self {
-        self.with(|config| config.request_limit = bytes)
+        self.with(|config| config.with_request_limit(bytes))
     }
 
-    /// The longest answer that is kept, in bytes of its body; 1 MiB unless said. A longer one reaches its caller and is
-    /// recorded as not retained: a repeat is answered with 409.
+    /// 1 MiB unless said: see [`Config::with_response_limit`].
     #[must_use]
     pub fn with_response_limit(self, bytes: usize) -> Self {
-        self.with(|config| config.response_limit = bytes)
+        self.with(|config| config.with_response_limit(bytes))
+    }
+
+    /// What a request gets whose key is at work; [`InFlight::Refuse`] unless said.
+    #[must_use]
+    pub fn with_in_flight(self, in_flight: InFlight) -> Self {
+        self.with(|config| config.with_in_flight(in_flight))
+    }
+
+    /// 1000 unless said: see [`Config::with_max_waiting`].
+    #[must_use]
+    pub fn with_max_waiting(self, most: usize) -> Self {
+        self.with(|config| config.with_max_waiting(most))
     }
 
     /// What becomes of a key whose run ended nobody knows how; [`OnUnknown::Fail`] unless said.
     #[must_use]
     pub fn with_on_unknown(self, on_unknown: OnUnknown) -> Self {
-        self.with(|config| config.on_unknown = on_unknown)
+        self.with(|config| config.with_on_unknown(on_unknown))
+    }
+
+    /// Requests run without a claim while the store is down: see [`Config::with_fail_open`]. By route: put the layer on those
+    /// routes only.
+    #[must_use]
+    pub fn with_fail_open(self) -> Self {
+        self.with(|config| config.with_fail_open(true))
     }
 
     /// POST and PATCH without a key are answered with 400.
@@ -79,27 +120,19 @@ impl IdempotencyLayer {
     /// need one. By route: put the layer on those routes only.
     #[must_use]
     pub fn with_required(self, methods: impl IntoIterator<Item = Method>) -> Self {
-        self.with(|config| config.required = methods.into_iter().collect())
+        self.with(|config| config.with_required(methods))
     }
 
     /// Only keys in the quoted form that the draft asks for; others are answered with 400.
     #[must_use]
     pub fn with_strict_keys(self) -> Self {
-        self.with(|config| config.strict_keys = true)
+        self.with(|config| config.with_strict_keys(true))
     }
 
-    /// The longest that a caller is made to wait for one answer of the store; 2 s unless said. It is then answered 503 if the
-    /// key was not claimed yet, and gets its answer, ahead of the record, if the handler has run.
+    /// The page about keys in your documentation; this module's page unless said: see [`Config::with_help`].
     #[must_use]
-    pub fn with_hold(self, hold: Duration) -> Self {
-        self.with(|config| config.hold = hold)
-    }
-
-    /// The page about keys in your documentation: refusals point to it (`Link`, `rel="describedby"`). This module's page
-    /// unless said.
-    #[must_use]
-    pub fn with_help(self, uri: &'static str) -> Self {
-        self.with(|config| config.help = uri)
+    pub fn with_help(self, uri: impl Into<Arc<str>>) -> Self {
+        self.with(|config| config.with_help(uri))
     }
 
     /// Until no handler that this layer detached runs any more and all their answers are recorded. For shutdown: stop
@@ -108,8 +141,9 @@ impl IdempotencyLayer {
         self.shared.state.tasks.wait().await;
     }
 
-    fn with(mut self, set: impl FnOnce(&mut Config)) -> Self {
-        set(&mut Arc::make_mut(&mut self.shared).config);
+    fn with(mut self, set: impl FnOnce(Config) -> Config) -> Self {
+        let shared = Arc::make_mut(&mut self.shared);
+        shared.config = set(mem::take(&mut shared.config));
         self
     }
 }
@@ -135,6 +169,7 @@ impl fmt::Debug for Shared {
             .field("store", &self.store.id())
             .field("scope", &self.scope)
             .field("config", &self.config)
+            .field("seal", &self.seal)
             .finish_non_exhaustive()
     }
 }

@@ -1,29 +1,20 @@
 //! What one keyed request asks of the store: each call under a time limit, repeated where it matters.
 
 use super::{
-    Begin, Begun, Fence, Fenced, IdempotencyStore, OnUnknown, Recorded, layer::Shared, refusal::Refusal, refusal::Said,
+    Begin, Begun, Fence, Fenced, IdempotencyStore, Recorded, StoredResponse, layer::Shared, pause::Pause,
+    refusal::Refusal, refusal::Said,
 };
 use crate::{
     attempt::deadline_after,
-    backoff::{Backoff, Exponential},
     error::StoreError,
     telemetry::{event, names, observe},
 };
-use std::{convert::Infallible, sync::Arc, time::Duration};
-use tokio::time::{Instant, sleep, timeout};
+use std::{convert::Infallible, future::pending, sync::Arc, time::Duration};
+use tokio::time::{Instant, sleep, sleep_until, timeout};
 
 /// As many records as are removed in one call of the store, and as many calls as are made in a row.
 const SWEEP_BATCH: usize = 500;
 const SWEEP_BATCHES: usize = 20;
-
-/// What comes of a keyed request at first.
-#[expect(clippy::large_enum_variant, reason = "it is looked at once, where it was made")]
-pub(super) enum Start {
-    /// The key is claimed, for so many a time: the handler runs.
-    Run(u32),
-    /// It does not, and the caller gets this.
-    Say(Said),
-}
 
 pub(super) struct Ledger {
     pub(super) shared: Arc<Shared>,
@@ -38,35 +29,8 @@ impl Ledger {
         &*self.shared.store
     }
 
-    /// Claims the key, if it is free.
-    pub(super) async fn begin(&self, mut begin: Begin) -> Start {
-        loop {
-            let no = |refusal| Start::Say(Said::No(refusal));
-            return match self.ask_begin(begin).await {
-                Ok(Begun::Acquired { attempt }) => Start::Run(attempt),
-                Ok(Begun::Lapsed { stale, .. }) if self.shared.config.on_unknown == OnUnknown::Rerun => {
-                    begin.take_over = Some(stale);
-                    continue;
-                }
-                Ok(Begun::Lapsed { .. }) => no(Refusal::Unknown),
-                Ok(Begun::InFlight { .. }) => no(Refusal::InFlight),
-                Ok(Begun::Mismatch) => no(Refusal::Mismatch),
-                Ok(Begun::Completed(recorded)) => Start::Say(again(recorded)),
-                Err(error) => {
-                    event!(
-                        WARN,
-                        "idempotency store down at begin: refused",
-                        name = &*self.shared.state.name,
-                        error = error.what()
-                    );
-                    no(Refusal::StoreDown)
-                }
-            };
-        }
-    }
-
     /// Twice with the same token, so that a reply that was lost is no conflict with oneself.
-    async fn ask_begin(&self, begin: Begin) -> Result<Begun, StoreError> {
+    pub(super) async fn begin(&self, begin: Begin) -> Result<Begun, StoreError> {
         let since = Instant::now();
         let mut begun = self.within_hold(self.store().begin(begin)).await;
         if begun.is_err() {
@@ -77,7 +41,37 @@ impl Ledger {
     }
 
     async fn within_hold<T>(&self, call: impl Future<Output = Result<T, StoreError>>) -> Result<T, StoreError> {
-        timeout(self.shared.config.hold, call).await.unwrap_or(Err(StoreError::new("the store did not answer in time")))
+        within(self.shared.config.hold, call).await
+    }
+
+    /// `answer` as it is to be stored. One that cannot be sealed is not kept in the open.
+    pub(super) fn recorded(&self, answer: StoredResponse) -> Recorded {
+        let Shared { seal, config, state, .. } = &*self.shared;
+        seal.recorded(&self.fence.key, answer, config.response_limit).unwrap_or_else(|error| {
+            event!(
+                ERROR,
+                "an answer could not be sealed and is not retained",
+                name = &*state.name,
+                error = error.what()
+            );
+            Recorded::NotRetained
+        })
+    }
+
+    /// What is said where this is the record.
+    pub(super) fn again(&self, recorded: Recorded) -> Said {
+        let Recorded::Response(stored) = recorded else { return Said::No(Refusal::NotRetained) };
+        match self.shared.seal.opened(&self.fence.key, stored) {
+            Ok(answer) => Said::Again(answer),
+            Err(error) => self.unreadable(&error),
+        }
+    }
+
+    /// Something is there: what was done is not done again.
+    pub(super) fn unreadable(&self, error: &StoreError) -> Said {
+        let name = &*self.shared.state.name;
+        event!(ERROR, "an idempotency record cannot be read: refused", name = name, error = error.what());
+        Said::No(Refusal::Unreadable)
     }
 
     /// Records, waiting no longer than `hold`. `None`: not heard of yet.
@@ -86,13 +80,13 @@ impl Ledger {
         let call = self.store().complete(self.fence, recorded.clone(), self.shared.config.keep);
         let completed = self.within_hold(call).await;
         observe(names::IDEMPOTENCY_COMPLETE, &self.shared.state.name, since.elapsed().as_secs_f64());
-        completed.ok()
+        self.heard(completed.ok())
     }
 
     /// Records, however long the store is away. Never given up, and the key never freed: the handler has run.
     pub(super) async fn complete_until_heard(&self, recorded: &Recorded) {
         event!(WARN, "idempotency store down at complete: recording later", name = &*self.shared.state.name);
-        let mut pause = Pause::new();
+        let mut pause = Pause::default();
         loop {
             pause.wait().await;
             match self.complete(recorded).await {
@@ -109,17 +103,32 @@ impl Ledger {
         }
     }
 
-    /// Frees the key, waiting no longer than `hold`.
-    pub(super) async fn release(&self) -> Heard {
-        self.within_hold(self.store().release(self.fence)).await.ok()
+    /// Frees the key, waiting no longer than `hold`; where the store does not answer in time, it is told later.
+    pub(super) async fn release(&self) {
+        let released = self.within_hold(self.store().release(self.fence)).await.ok();
+        if self.heard(released).is_none() {
+            self.shared.state.given_up.add(&self.shared, self.fence, Duration::ZERO);
+        }
     }
 
-    /// Frees the key, trying for as long as a lease: after that the claim lapses in any case.
-    pub(super) async fn release_within_lease(&self) {
-        let until = deadline_after(self.shared.config.lease);
-        let mut pause = Pause::new();
-        while Instant::now() < until && self.release().await.is_none() {
-            pause.wait().await;
+    /// The store may have the claim although its reply never came, or may get it yet. Left there it would count as a run that
+    /// nobody knows the end of, although nothing ran.
+    pub(super) fn give_back(&self) {
+        self.shared.state.given_up.add(&self.shared, self.fence, self.shared.config.lease());
+    }
+
+    /// The claim is over: who waits for it in this process looks again.
+    fn heard(&self, heard: Heard) -> Heard {
+        if heard.is_some() {
+            self.leave();
+        }
+        heard
+    }
+
+    /// This process is not, or no longer, at work on the key.
+    pub(super) fn leave(&self) {
+        if self.shared.config.tracks_runs() {
+            self.shared.state.runs.leave(self.fence);
         }
     }
 
@@ -133,35 +142,52 @@ impl Ledger {
 
     /// Frees the key if the transaction turns out to be rolled back, trying for as long as a lease.
     pub(super) async fn release_if_rolled_back(&self) {
-        let until = deadline_after(self.shared.config.lease);
-        let mut pause = Pause::new();
+        let until = deadline_after(self.shared.config.lease());
+        let mut pause = Pause::default();
         while Instant::now() < until {
             match self.settled().await {
-                Some(Fenced::Done) => return self.release_within_lease().await,
+                Some(Fenced::Done) => return self.release().await,
                 Some(_) => return,
                 None => pause.wait().await,
             }
         }
     }
 
-    /// Holds the claim for as long as it is polled; `lost` is told when another attempt has it.
+    /// Holds the claim for as long as it is polled, up to a ceiling; `lost` is told when this run can no longer count on it.
     pub(super) async fn renew(&self, lost: impl Fn()) -> Infallible {
-        let lease = self.shared.config.lease;
+        let lease = self.shared.config.lease();
+        let until = deadline_after(self.shared.config.renew_for.max(lease));
+        let mut holds_until = deadline_after(lease);
         let mut next = lease / 3;
-        loop {
+        while Instant::now() + next < until {
             sleep(next).await;
+            // by this side's clock from before the call on: by the store's it holds longer
+            let renewed_until = deadline_after(lease);
             next = match timeout(lease / 3, self.store().renew(self.fence, lease)).await {
-                Ok(Ok(Fenced::Done)) => lease / 3,
-                Ok(Ok(Fenced::Already)) => std::future::pending().await,
+                Ok(Ok(Fenced::Done)) => {
+                    holds_until = renewed_until;
+                    lease / 3
+                }
+                Ok(Ok(Fenced::Already)) => pending().await,
                 Ok(Ok(Fenced::Lost)) => {
                     event!(WARN, "idempotency claim lost while its handler runs", name = &*self.shared.state.name);
+                    self.leave();
                     lost();
-                    std::future::pending().await
+                    pending().await
                 }
                 // a lapsed claim that nobody took can still be renewed: never given up
-                Ok(Err(_)) | Err(_) => lease / 12,
+                Ok(Err(_)) | Err(_) => {
+                    if holds_until <= Instant::now() {
+                        lost();
+                    }
+                    lease / 12
+                }
             };
         }
+        event!(WARN, "idempotency claim renewed no longer: its handler runs too long", name = &*self.shared.state.name);
+        sleep_until(holds_until).await;
+        lost();
+        pending().await
     }
 
     /// Removes what has expired, in small batches, if it is time again. Nobody waits for it.
@@ -180,37 +206,18 @@ impl Ledger {
     /// For a caller whose own claim was lost: what the owner recorded, never what this run came to.
     pub(super) async fn owners_answer(&self) -> Said {
         match self.within_hold(self.store().get(self.fence.key)).await {
-            Ok(Some(recorded)) => again(recorded),
+            Ok(Some(recorded)) => self.again(recorded),
             Ok(None) => Said::No(Refusal::InFlight),
+            Err(error) if error.is_unreadable() => self.unreadable(&error),
             Err(_) => Said::No(Refusal::StoreDown),
         }
     }
 }
 
-fn again(recorded: Recorded) -> Said {
-    match recorded {
-        Recorded::Response(stored) => Said::Again(stored),
-        Recorded::NotRetained => Said::No(Refusal::NotRetained),
-    }
-}
-
-/// Between two tries of something that must be done: 50 ms doubling to 5 s, spread, so that a store that comes back is not
-/// met by all at once.
-struct Pause {
-    backoff: Exponential,
-    random: fastrand::Rng,
-    tries: u32,
-}
-
-impl Pause {
-    fn new() -> Self {
-        let floor = Duration::from_millis(50);
-        let backoff = Exponential::new(floor, Duration::from_secs(5)).unwrap_or_default().with_floor(floor);
-        Self { backoff, random: fastrand::Rng::new(), tries: 0 }
-    }
-
-    async fn wait(&mut self) {
-        self.tries = self.tries.saturating_add(1);
-        sleep(self.backoff.delay(self.tries, Duration::ZERO, &mut self.random)).await;
-    }
+/// What `call` came to, if that is soon.
+pub(super) async fn within<T>(
+    hold: Duration,
+    call: impl Future<Output = Result<T, StoreError>>,
+) -> Result<T, StoreError> {
+    timeout(hold, call).await.unwrap_or(Err(StoreError::new("the store did not answer in time")))
 }

@@ -6,6 +6,7 @@ use super::{
     caller::{Caller, Listener},
     ledger::Ledger,
     panic::caught,
+    state::result,
 };
 use crate::error::BoxError;
 use bytes::{Bytes, BytesMut};
@@ -80,7 +81,7 @@ where
     let trailers = stored.trailers.clone();
     let data = kept.into_bytes();
     stored.body = data.clone();
-    finish(ledger, Recorded::Response(stored.cleaned()), listener, |to| to.end(data, trailers)).await;
+    finish(ledger, ledger.recorded(stored), listener, |to| to.end(data, trailers)).await;
 }
 
 /// Record, then tell; where the store is slow, tell, and go on recording.
@@ -90,13 +91,15 @@ async fn finish<B, E>(
     listener: Listener<B, E>,
     tell: impl FnOnce(Listener<B, E>),
 ) {
-    match ledger.complete(&recorded).await {
-        Some(Fenced::Lost) => listener.give_way(ledger.owners_answer().await),
-        Some(_) => tell(listener),
-        None => {
-            tell(listener);
-            ledger.complete_until_heard(&recorded).await;
-        }
+    let heard = ledger.complete(&recorded).await;
+    if heard == Some(Fenced::Lost) {
+        ledger.shared.state.count(result::LEASE_LOST);
+        return listener.give_way(ledger.owners_answer().await);
+    }
+    ledger.shared.state.count(result::FIRST);
+    tell(listener);
+    if heard.is_none() {
+        ledger.complete_until_heard(&recorded).await;
     }
 }
 
@@ -111,9 +114,11 @@ where
     let recorded = Recorded::NotRetained;
     let heard = ledger.complete(&recorded).await;
     if heard == Some(Fenced::Lost) {
+        ledger.shared.state.count(result::LEASE_LOST);
         let _ = frames.send((Err(ClaimLost.into()), None));
         return;
     }
+    ledger.shared.state.count(result::FIRST);
     for frame in last {
         let _ = frames.send((Ok(frame), None));
     }

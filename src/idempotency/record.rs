@@ -1,3 +1,4 @@
+use super::seal::SEALED;
 use crate::encoding::{get_headers, put_headers};
 use bytes::{Buf, BufMut, Bytes, BytesMut};
 use http::{HeaderMap, HeaderName, StatusCode, header};
@@ -19,6 +20,10 @@ pub struct StoredResponse {
 const ENCODING: u8 = 1;
 
 impl StoredResponse {
+    /// The most that headers and trailers of a kept answer take together, in bytes: names, values, and 32 more for each field, as
+    /// HTTP/2 counts them (RFC 9113, 6.5.2). One with more is not retained.
+    pub const FIELD_LIMIT: usize = 64 << 10;
+
     /// Without headers and trailers.
     pub fn new(status: StatusCode, body: impl Into<Bytes>) -> Self {
         Self { status, headers: HeaderMap::new(), body: body.into(), trailers: None }
@@ -54,11 +59,18 @@ impl StoredResponse {
             header::UPGRADE,
             header::SET_COOKIE,
             header::DATE,
+            SEALED,
         ];
         for name in named.iter().chain(&always) {
             self.headers.remove(name);
         }
         self
+    }
+
+    /// What headers and trailers take, as [`FIELD_LIMIT`](Self::FIELD_LIMIT) counts them.
+    pub(super) fn field_bytes(&self) -> usize {
+        let fields = self.headers.iter().chain(self.trailers.iter().flatten());
+        fields.map(|(name, value)| name.as_str().len() + value.len() + 32).sum()
     }
 
     /// One blob for any store.

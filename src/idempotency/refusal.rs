@@ -1,9 +1,9 @@
 //! What the layer says by itself.
 
-use super::{IdempotencyBody, StoredResponse};
+use super::{IdempotencyBody, StoredResponse, state::result};
 use crate::answer::Problem;
 use http::{HeaderName, HeaderValue, Response, StatusCode};
-use std::time::Duration;
+use std::{sync::Arc, time::Duration};
 
 const REPLAYED: HeaderName = HeaderName::from_static("idempotent-replayed");
 /// When it is worth asking again, where that is so.
@@ -25,6 +25,8 @@ pub(super) enum Refusal {
     NotRetained,
     Unknown,
     StoreDown,
+    /// The store has a record that cannot be read here.
+    Unreadable,
     /// The handler's transaction was rolled back and it says that all is well.
     RolledBack,
     Failed,
@@ -42,7 +44,20 @@ pub(super) enum Said {
 }
 
 impl Refusal {
-    /// In metrics.
+    /// What a request came to that was answered so, in metrics.
+    pub(super) const fn result(self) -> &'static str {
+        match self {
+            Self::Missing | Self::Malformed(_) | Self::TooLarge | Self::BrokenOff => result::REFUSED,
+            Self::InFlight | Self::Unknown => result::CONFLICT,
+            Self::Mismatch => result::MISMATCH,
+            Self::NotRetained => result::NOT_RETAINED,
+            Self::StoreDown | Self::Unreadable => result::STORE_ERROR,
+            Self::RolledBack | Self::Failed | Self::Panicked => result::FIRST,
+            Self::CutOff => result::LEASE_LOST,
+        }
+    }
+
+    /// Why, in metrics.
     pub(super) const fn as_str(self) -> &'static str {
         match self {
             Self::Missing => "missing",
@@ -54,6 +69,7 @@ impl Refusal {
             Self::NotRetained => "not_retained",
             Self::Unknown => "unknown",
             Self::StoreDown => "store_down",
+            Self::Unreadable => "unreadable",
             Self::RolledBack => "rolled_back",
             Self::Failed => "failed",
             Self::Panicked => "panicked",
@@ -86,6 +102,10 @@ impl Refusal {
             Self::StoreDown => Problem::new(StatusCode::SERVICE_UNAVAILABLE, "idempotency store unavailable")
                 .with_retry_after(SOON)
                 .with_grpc_code(UNAVAILABLE),
+            Self::Unreadable => Problem::new(StatusCode::SERVICE_UNAVAILABLE, "idempotency record unreadable")
+                .with_detail("the request was executed; its answer cannot be read here and now")
+                .with_retry_after(SOON)
+                .with_grpc_code(UNAVAILABLE),
             Self::RolledBack => fault("transaction rolled back").with_detail("nothing was executed"),
             Self::Failed => fault("handler failed"),
             Self::Panicked => fault("handler panicked"),
@@ -94,8 +114,8 @@ impl Refusal {
     }
 
     /// `grpc`: as a status. `help`: the page to point to.
-    pub(super) fn into_stored(self, grpc: bool, help: &'static str) -> StoredResponse {
-        let (head, body) = self.problem().described_by(help).into_response(grpc).into_parts();
+    pub(super) fn into_stored(self, grpc: bool, help: &Arc<str>) -> StoredResponse {
+        let (head, body) = self.problem().described_by(help.clone()).into_response(grpc).into_parts();
         StoredResponse { status: head.status, headers: head.headers, body, trailers: None }
     }
 }
@@ -111,7 +131,7 @@ impl StoredResponse {
 }
 
 impl Said {
-    pub(super) fn into_response<B>(self, grpc: bool, help: &'static str) -> Response<IdempotencyBody<B>> {
+    pub(super) fn into_response<B>(self, grpc: bool, help: &Arc<str>) -> Response<IdempotencyBody<B>> {
         match self {
             Self::No(refusal) => refusal.into_stored(grpc, help).into_response(),
             Self::Again(mut stored) => {

@@ -82,8 +82,8 @@ impl Shared {
 
     /// Refused before any look-up.
     fn refuse<B>(&self, refusal: Refusal, grpc: bool) -> Response<IdempotencyBody<B>> {
-        self.state.count(refusal.as_str());
-        Said::No(refusal).into_response(grpc, self.config.help)
+        self.state.count_refusal(refusal);
+        Said::No(refusal).into_response(grpc, &self.config.help)
     }
 }
 
@@ -115,7 +115,7 @@ where
     };
 
     let (tell, told) = oneshot::channel();
-    let caller = Caller::new(tell, grpc, shared.config.help);
+    let caller = Caller::new(tell, grpc, shared.config.help.clone());
     let mut job = Box::pin(Job { shared: shared.clone(), key, parts, body }.run(inner, caller));
     // Polled once in place: a replay, or a handler that never waits, needs no task. What waits is detached within the same
     // poll, so that there is no moment at which a caller who leaves could take `begin` or the handler with it.

@@ -1,4 +1,9 @@
-use super::tasks::Tasks;
+use super::{
+    given_up::GivenUp,
+    refusal::{Refusal, Said},
+    runs::Runs,
+    tasks::Tasks,
+};
 use crate::{
     registry::{Entry, Value},
     telemetry::{count, gauge, names},
@@ -15,11 +20,15 @@ use tokio::time::Instant;
 /// How often expired records are swept, while requests come.
 const SWEEP_EVERY: Duration = Duration::from_secs(10);
 
+/// What keyed requests come to, in metrics: each to one of them.
+pub(super) mod result;
+
 /// What all services of one layer share, whatever their settings: name, detached tasks, how many handlers run.
-#[derive(Debug)]
 pub(super) struct State {
     pub(super) name: Arc<str>,
     pub(super) tasks: Tasks,
+    pub(super) runs: Runs,
+    pub(super) given_up: GivenUp,
     running: AtomicU32,
     last_sweep: Mutex<Instant>,
 }
@@ -30,15 +39,41 @@ pub(super) struct Running<'a>(&'a State);
 impl State {
     /// Listed in the registry of the process.
     pub(super) fn new(name: Arc<str>) -> Arc<Self> {
-        let (tasks, running, last_sweep) = (Tasks::default(), AtomicU32::new(0), Mutex::new(Instant::now()));
-        let this = Arc::new(Self { name, tasks, running, last_sweep });
+        let this = Arc::new(Self {
+            name,
+            tasks: Tasks::default(),
+            runs: Runs::default(),
+            given_up: GivenUp::default(),
+            running: AtomicU32::new(0),
+            last_sweep: Mutex::new(Instant::now()),
+        });
         crate::registry().add(&this);
         this
     }
 
-    /// A keyed request came to this.
+    /// A keyed request came to this: one of [`result`].
     pub(super) fn count(&self, result: &'static str) {
         count(names::IDEMPOTENCY_REQUESTS, &self.name, ("result", result));
+    }
+
+    /// A keyed request came to `refusal`.
+    pub(super) fn count_refusal(&self, refusal: Refusal) {
+        self.count(refusal.result());
+        count(names::IDEMPOTENCY_REFUSALS, &self.name, ("reason", refusal.as_str()));
+    }
+
+    /// A keyed request is answered without its handler.
+    pub(super) fn count_said(&self, said: &Said) {
+        match said {
+            Said::Again(_) => self.count(result::REPLAY),
+            Said::No(refusal) => self.count_refusal(*refusal),
+        }
+    }
+
+    /// A keyed request runs without a claim.
+    pub(super) fn count_failed_open(&self) {
+        self.count(result::STORE_ERROR);
+        count(names::IDEMPOTENCY_FAILED_OPEN, &self.name, ("reason", "store_down"));
     }
 
     /// `true` for one of those who ask, every [`SWEEP_EVERY`].
@@ -79,6 +114,7 @@ impl Entry for State {
 
     fn state(&self) -> Vec<(&'static str, Value)> {
         let running = u64::from(self.running.load(Ordering::Relaxed));
-        vec![("running", running.into()), ("tasks", (self.tasks.len() as u64).into())]
+        let (waiting, tasks) = (self.runs.waiting() as u64, self.tasks.len() as u64);
+        vec![("running", running.into()), ("waiting", waiting.into()), ("tasks", tasks.into())]
     }
 }

@@ -24,7 +24,6 @@ pub struct Begin {
 }
 
 /// What [`IdempotencyStore::begin`] found.
-#[allow(clippy::large_enum_variant, reason = "one for a request, and moved on at once")]
 #[derive(Debug, Clone)]
 #[non_exhaustive]
 #[expect(clippy::large_enum_variant, reason = "a box would be one more allocation for each replay")]
@@ -54,7 +53,6 @@ pub enum Begun {
 }
 
 /// What a completed record holds.
-#[allow(clippy::large_enum_variant, reason = "one for a request, and moved on at once")]
 #[derive(Debug, Clone, PartialEq)]
 #[non_exhaustive]
 #[expect(clippy::large_enum_variant, reason = "a box would be one more allocation for each replay")]

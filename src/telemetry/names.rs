@@ -27,6 +27,10 @@ pub const CIRCUIT_TRANSITIONS: &str = "steadfast_circuit_transitions_total";
 
 /// Counter, label `result`: keyed requests, by what came of them.
 pub const IDEMPOTENCY_REQUESTS: &str = "steadfast_idempotency_requests_total";
+/// Counter, label `reason`: keyed requests that the layer answered with a problem of its own.
+pub const IDEMPOTENCY_REFUSALS: &str = "steadfast_idempotency_refusals_total";
+/// Counter, label `reason`: keyed requests that ran without a claim.
+pub const IDEMPOTENCY_FAILED_OPEN: &str = "steadfast_idempotency_failed_open_total";
 /// Histogram, seconds: how long the store took to begin.
 pub const IDEMPOTENCY_BEGIN: &str = "steadfast_idempotency_begin_seconds";
 /// Histogram, seconds: how long the store took to complete.

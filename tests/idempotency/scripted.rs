@@ -31,6 +31,8 @@ pub enum Fault {
     LosesReply,
     /// It is done, and no reply ever comes.
     Hangs,
+    /// It is still on its way for so long, and then done, whoever has stopped waiting; no reply ever comes.
+    Late(Duration),
 }
 
 type Script = Vec<(Call, VecDeque<Fault>)>;
@@ -52,11 +54,11 @@ impl Scripted {
         self.calls.lock().unwrap().iter().filter(|made| **made == call).count()
     }
 
-    fn run<'a, T: Send + 'a>(
-        &'a self,
-        call: Call,
-        work: impl FnOnce(&'a MemoryStore) -> BoxFuture<'a, Result<T, StoreError>> + Send + 'a,
-    ) -> BoxFuture<'a, Result<T, StoreError>> {
+    fn run<T, F>(&self, call: Call, work: impl FnOnce(MemoryStore) -> F) -> BoxFuture<'_, Result<T, StoreError>>
+    where
+        T: Send + 'static,
+        F: Future<Output = Result<T, StoreError>> + Send + 'static,
+    {
         self.calls.lock().unwrap().push(call);
         let fault = self
             .script
@@ -64,14 +66,22 @@ impl Scripted {
             .unwrap()
             .iter_mut()
             .find_map(|(of, faults)| if *of == call { faults.pop_front() } else { None });
+        let work = work(self.memory.clone());
         Box::pin(async move {
             let down = StoreError::new("scripted to fail");
             match fault.unwrap_or(Fault::None) {
-                Fault::None => work(&self.memory).await,
+                Fault::None => work.await,
                 Fault::Fails => Err(down),
-                Fault::LosesReply => work(&self.memory).await.and(Err(down)),
+                Fault::LosesReply => work.await.and(Err(down)),
                 Fault::Hangs => {
-                    let _ = work(&self.memory).await;
+                    let _ = work.await;
+                    std::future::pending().await
+                }
+                Fault::Late(by) => {
+                    tokio::spawn(async move {
+                        tokio::time::sleep(by).await;
+                        work.await
+                    });
                     std::future::pending().await
                 }
             }
@@ -85,27 +95,27 @@ impl IdempotencyStore for Scripted {
     }
 
     fn begin(&self, begin: Begin) -> BoxFuture<'_, Result<Begun, StoreError>> {
-        self.run(Call::Begin, move |memory| memory.begin(begin))
+        self.run(Call::Begin, move |memory| async move { memory.begin(begin).await })
     }
 
     fn complete(&self, fence: Fence, recorded: Recorded, keep: Duration) -> BoxFuture<'_, Result<Fenced, StoreError>> {
-        self.run(Call::Complete, move |memory| memory.complete(fence, recorded, keep))
+        self.run(Call::Complete, move |memory| async move { memory.complete(fence, recorded, keep).await })
     }
 
     fn renew(&self, fence: Fence, lease: Duration) -> BoxFuture<'_, Result<Fenced, StoreError>> {
-        self.run(Call::Renew, move |memory| memory.renew(fence, lease))
+        self.run(Call::Renew, move |memory| async move { memory.renew(fence, lease).await })
     }
 
     fn release(&self, fence: Fence) -> BoxFuture<'_, Result<Fenced, StoreError>> {
-        self.run(Call::Release, move |memory| memory.release(fence))
+        self.run(Call::Release, move |memory| async move { memory.release(fence).await })
     }
 
     fn settled(&self, fence: Fence) -> BoxFuture<'_, Result<Fenced, StoreError>> {
-        self.run(Call::Settled, move |memory| memory.settled(fence))
+        self.run(Call::Settled, move |memory| async move { memory.settled(fence).await })
     }
 
     fn get(&self, key: StoreKey) -> BoxFuture<'_, Result<Option<Recorded>, StoreError>> {
-        self.run(Call::Get, move |memory| memory.get(key))
+        self.run(Call::Get, move |memory| async move { memory.get(key).await })
     }
 
     fn sweep(&self, most: usize) -> BoxFuture<'_, Result<usize, StoreError>> {

@@ -59,14 +59,69 @@ async fn a_claim_whose_reply_never_came_is_given_back() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn giving_back_ends_with_the_lease() {
+async fn a_claim_is_given_back_however_long_the_store_is_away() {
     let store = Scripted::default();
     let layer = over(store.clone());
-    let (app, _) = counting(layer.clone());
-    store.next(Call::Begin, DOWN);
+    let (app, runs) = counting(layer.clone());
+    store.next(Call::Begin, [Fault::LosesReply; 2]);
     store.next(Call::Release, vec![Fault::Fails; 1000]);
     assert_eq!(send(&app, request("k", "")).await.status, StatusCode::SERVICE_UNAVAILABLE);
-    tokio::time::timeout(Duration::from_secs(40), layer.drained()).await.unwrap();
+    sleep(Duration::from_secs(600)).await;
+    assert_eq!(store.memory.records(), 1, "it has lapsed by now");
+    assert_eq!(send(&app, request("k", "")).await.status, StatusCode::CREATED, "and is known to have run nothing");
+    assert_eq!(runs.get(), 1);
+    layer.drained().await;
+    assert!(send(&app, request("k", "")).await.replayed(), "the record of the run stays");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_begin_that_comes_to_the_store_late_leaves_no_claim() {
+    let store = Scripted::default();
+    let layer = over(store.clone());
+    let (app, runs) = counting(layer.clone());
+    // given up after 2 s each, and answered 503; the claims come later than the first release
+    store.next(Call::Begin, [Fault::Late(Duration::from_secs(10)), Fault::Late(Duration::from_secs(20))]);
+    assert_eq!(send(&app, request("k", "")).await.status, StatusCode::SERVICE_UNAVAILABLE);
+    layer.drained().await;
+    assert_eq!(store.memory.records(), 0);
+    assert_eq!(send(&app, request("k", "")).await.status, StatusCode::CREATED);
+    assert_eq!(runs.get(), 1);
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_is_given_back_is_one_task_and_costs_a_store_that_is_away_one_call_at_a_time() {
+    let store = Scripted::default();
+    let layer = over(store.clone()).with_name("gives back").with_lease(Duration::from_secs(1));
+    let (app, _) = counting(layer.clone());
+    store.next(Call::Begin, [Fault::Fails; 200]);
+    store.next(Call::Release, [Fault::Fails; 5]);
+    for n in 0..100 {
+        assert_eq!(send(&app, request(&n.to_string(), "")).await.status, StatusCode::SERVICE_UNAVAILABLE);
+    }
+    let listed = steadfast::registry().snapshot().into_iter().find(|entry| entry.name == "gives back").unwrap();
+    assert_eq!(listed.state.iter().find(|(name, _)| *name == "tasks").unwrap().1, 1_u64.into());
+    layer.drained().await;
+    let calls = store.calls(Call::Release);
+    assert!((105..1500).contains(&calls), "{calls}");
+}
+
+#[tokio::test(start_paused = true)]
+async fn where_it_was_asked_for_a_store_that_is_down_lets_requests_pass() {
+    let store = Scripted::default();
+    let layer = over(store.clone()).with_fail_open();
+    let (app, runs) = app(layer.clone(), |request| async move {
+        request.extensions().get::<steadfast::idempotency::Claim>().is_some().to_string()
+    });
+    store.next(Call::Begin, [Fault::LosesReply; 4]);
+    for n in 1..=2 {
+        let seen = send(&app, request("k", "")).await;
+        assert_eq!((seen.status, seen.text(), seen.replayed(), runs.get()), (StatusCode::OK, "false", false, n));
+    }
+    layer.drained().await;
+    assert_eq!(store.memory.records(), 0, "what it may have claimed is given back");
+    assert_eq!(send(&app, request("k", "")).await.text(), "true", "back to one run for each key");
+    assert!(send(&app, request("k", "")).await.replayed());
+    assert_eq!(runs.get(), 3);
 }
 
 #[tokio::test(start_paused = true)]

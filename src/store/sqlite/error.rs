@@ -22,4 +22,4 @@ impl From<Error> for StoreError {
 }
 
 /// A row of the crate's own tables holds what the crate never wrote.
-pub(super) const UNREADABLE: StoreError = StoreError::new("a stored row cannot be read");
+pub(super) const UNREADABLE: StoreError = StoreError::unreadable("a stored row cannot be read");

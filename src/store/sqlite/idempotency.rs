@@ -86,7 +86,7 @@ impl SqliteTransaction<'_> {
         self.belongs(claim.store())?;
         // before anything can fail: from here on the layer asks what became of the record, and believes no status
         claim.mark_in_transaction();
-        let recorded = Recorded::Response(response.clone().cleaned());
+        let recorded = claim.recorded(response)?;
         match complete_in(self, claim.fence(), &recorded, claim.keep())? {
             Fenced::Done => Ok(()),
             Fenced::Already => Err(StoreError::new("the claim is complete already")),

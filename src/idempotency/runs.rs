@@ -1,0 +1,83 @@
+use super::{Fence, StoreKey, Token};
+use std::{
+    collections::{HashMap, hash_map::Entry},
+    sync::{
+        Mutex, MutexGuard, PoisonError,
+        atomic::{AtomicUsize, Ordering::Relaxed},
+    },
+};
+use tokio::sync::watch;
+
+/// Which keys are at work in this process under one layer, and how many requests wait for one of them.
+#[derive(Default)]
+pub(super) struct Runs {
+    keys: Mutex<HashMap<StoreKey, Run>>,
+    waiting: AtomicUsize,
+}
+
+struct Run {
+    token: Token,
+    /// Dropped with it, which wakes those who wait. Made by the first of them.
+    end: Option<watch::Sender<()>>,
+}
+
+/// Counts as waiting.
+pub(super) struct Waits<'a>(&'a Runs);
+
+impl Runs {
+    fn keys(&self) -> MutexGuard<'_, HashMap<StoreKey, Run>> {
+        self.keys.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// This token's from now on. Who waited for the one before looks again.
+    pub(super) fn enter(&self, fence: Fence) {
+        let mut keys = self.keys();
+        let is_new = keys.get(&fence.key).is_none_or(|run| run.token != fence.token);
+        let before = if is_new { keys.insert(fence.key, Run { token: fence.token, end: None }) } else { None };
+        drop(keys);
+        drop(before);
+    }
+
+    /// This token's from now on, if nobody is at work on the key.
+    pub(super) fn try_enter(&self, fence: Fence) -> bool {
+        match self.keys().entry(fence.key) {
+            Entry::Occupied(run) => run.get().token == fence.token,
+            Entry::Vacant(free) => {
+                free.insert(Run { token: fence.token, end: None });
+                true
+            }
+        }
+    }
+
+    /// Wakes those who wait for it, if it is still this token's.
+    pub(super) fn leave(&self, fence: Fence) {
+        let mut keys = self.keys();
+        let is_there = keys.get(&fence.key).is_some_and(|run| run.token == fence.token);
+        let run = if is_there { keys.remove(&fence.key) } else { None };
+        drop(keys);
+        // nobody is woken under the lock
+        drop(run);
+    }
+
+    /// Its end, if the key is at work here: `changed` then fails.
+    pub(super) fn end(&self, key: StoreKey) -> Option<watch::Receiver<()>> {
+        let mut keys = self.keys();
+        let run = keys.get_mut(&key)?;
+        Some(run.end.get_or_insert_with(|| watch::channel(()).0).subscribe())
+    }
+
+    /// One more that waits, if that is not too many.
+    pub(super) fn wait(&self, most: usize) -> Option<Waits<'_>> {
+        self.waiting.fetch_update(Relaxed, Relaxed, |n| (n < most).then_some(n + 1)).ok().map(|_| Waits(self))
+    }
+
+    pub(super) fn waiting(&self) -> usize {
+        self.waiting.load(Relaxed)
+    }
+}
+
+impl Drop for Waits<'_> {
+    fn drop(&mut self) {
+        self.0.waiting.fetch_sub(1, Relaxed);
+    }
+}
