@@ -5,6 +5,7 @@
 //! | backend | feature | survives | shared between processes |
 //! | --- | --- | --- | --- |
 //! | [`MemoryStore`](memory::MemoryStore) | none | nothing: it ends with the process | no |
+//! | [`RedisStore`](redis::RedisStore) | `redis` | the process, and what [Redis is set up to survive](redis#what-survives-what) | of any number of machines; records only |
 //! | [`SqliteStore`](sqlite::SqliteStore) | `sqlite` | the machine: every answer comes after an fsync | of one machine |
 //!
 //! A store of your own implements the same traits; the contract suites in [`testing`](crate::testing) (feature `testing`) say
@@ -12,5 +13,7 @@
 
 #[cfg(any(feature = "idempotency", feature = "queue"))]
 pub mod memory;
+#[cfg(all(feature = "redis", feature = "idempotency"))]
+pub mod redis;
 #[cfg(all(feature = "sqlite", any(feature = "idempotency", feature = "queue")))]
 pub mod sqlite;

@@ -1,0 +1,41 @@
+use crate::error::StoreError;
+use redis::{ErrorKind, RedisError};
+
+/// Under the key lies a string that this crate did not write, or a newer version of it.
+pub(super) const UNREADABLE: StoreError =
+    StoreError::new("under the key lies no record that this version of steadfast can read");
+
+/// In few words; the error itself is the `source()`. It holds what the server said, and no password: neither of the two
+/// says one.
+pub(super) fn store_error(error: RedisError) -> StoreError {
+    let what = match (error.kind(), code(&error)) {
+        (_, "UNREADABLE") => return UNREADABLE,
+        _ if error.is_timeout() => "redis did not answer in time",
+        (ErrorKind::Io, _) if error.is_connection_refusal() => "redis cannot be reached",
+        (ErrorKind::Io, _) => "the connection to redis broke",
+        (ErrorKind::InvalidClientConfig, _) => "the address of redis cannot be used",
+        (ErrorKind::AuthenticationFailed, _) | (_, "NOAUTH" | "WRONGPASS" | "NOPERM") => "redis does not permit it",
+        (_, "OOM") => "redis is out of memory",
+        (_, "MISCONF") => "redis cannot write to its disk",
+        (_, "NOREPLICAS") => "redis has too few replicas",
+        (_, "WRONGTYPE") => "under the key lies another kind of value",
+        (_, "READONLY") => "this redis is a read-only replica",
+        (_, "LOADING") => "redis is still loading its data",
+        (_, "MOVED" | "ASK") => "the key is on another node of the cluster: use a cluster connection",
+        _ => "redis failed",
+    };
+    StoreError::with_source(what, error)
+}
+
+/// The first word of what the server said. Before Redis 7 what a command said inside a script stands at the end of what the
+/// script says.
+pub(super) fn code(error: &RedisError) -> &str {
+    let inside = |detail: &'_ str| detail.rfind(": -").map(|at| at + ": -".len());
+    match (error.code(), error.detail()) {
+        (Some("ERR"), Some(detail)) => inside(detail).and_then(|at| detail[at..].split(' ').next()).unwrap_or("ERR"),
+        (code, _) => code.unwrap_or_default(),
+    }
+}
+
+#[cfg(test)]
+mod tests;
