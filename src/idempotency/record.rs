@@ -19,6 +19,21 @@ pub struct StoredResponse {
 
 const ENCODING: u8 = 1;
 
+/// Of the connection, of one reader, or ours.
+static NEVER_KEPT: [HeaderName; 11] = [
+    header::CONNECTION,
+    HeaderName::from_static("keep-alive"),
+    header::PROXY_AUTHENTICATE,
+    header::PROXY_AUTHORIZATION,
+    header::TE,
+    header::TRAILER,
+    header::TRANSFER_ENCODING,
+    header::UPGRADE,
+    header::SET_COOKIE,
+    header::DATE,
+    SEALED,
+];
+
 impl StoredResponse {
     /// The most that headers and trailers of a kept answer take together, in bytes: names, values, and 32 more for each field, as
     /// HTTP/2 counts them (RFC 9113, 6.5.2). One with more is not retained.
@@ -39,29 +54,17 @@ impl StoredResponse {
     /// Without what is not for a second reader: hop-by-hop headers, those that `Connection` names, `Set-Cookie` and `Date`.
     #[must_use]
     pub fn cleaned(mut self) -> Self {
-        let named: Vec<HeaderName> = self
+        let named = self
             .headers
             .get_all(header::CONNECTION)
             .iter()
             .filter_map(|value| value.to_str().ok())
             .flat_map(|value| value.split(','))
-            .filter_map(|name| name.trim().parse().ok())
-            .collect();
-        let keep_alive = HeaderName::from_static("keep-alive");
-        let always = [
-            header::CONNECTION,
-            keep_alive,
-            header::PROXY_AUTHENTICATE,
-            header::PROXY_AUTHORIZATION,
-            header::TE,
-            header::TRAILER,
-            header::TRANSFER_ENCODING,
-            header::UPGRADE,
-            header::SET_COOKIE,
-            header::DATE,
-            SEALED,
-        ];
-        for name in named.iter().chain(&always) {
+            .filter_map(|name| name.trim().parse().ok());
+        // looked for among the few that there are; most answers have none of them
+        let never = self.headers.keys().filter(|name| NEVER_KEPT.contains(name)).cloned();
+        let gone: Vec<HeaderName> = named.chain(never).collect();
+        for name in gone {
             self.headers.remove(name);
         }
         self
