@@ -8,7 +8,10 @@ use bytes::Bytes;
 use http::HeaderMap;
 use std::{
     cmp::Reverse,
-    collections::{BinaryHeap, HashMap, hash_map::Entry},
+    collections::{
+        BinaryHeap, HashMap,
+        hash_map::{Entry, OccupiedEntry},
+    },
     future::ready,
     sync::{
         Mutex, MutexGuard, PoisonError,
@@ -46,6 +49,9 @@ struct Shard {
 
 /// When, which key, and whose record: the earliest is the greatest.
 type Expiry = Reverse<(Instant, [u8; 32], [u8; 16])>;
+
+/// A row whose handler runs.
+type Running<'a> = OccupiedEntry<'a, StoreKey, Row>;
 
 struct Row {
     fingerprint: Fingerprint,
@@ -166,32 +172,32 @@ impl Records {
         }
     }
 
-    /// `work` on the running row of this fence.
-    fn fenced(&self, fence: Fence, work: impl FnOnce(&mut Shard, Instant)) -> Fenced {
+    /// `work` on the running row of this fence; with it, where it goes when it is completed.
+    fn fenced(&self, fence: Fence, work: impl FnOnce(Running<'_>, &mut BinaryHeap<Expiry>, Instant)) -> Fenced {
         let now = Instant::now();
-        let mut shard = self.shard(&fence.key);
-        match shard.rows.get(&fence.key) {
-            Some(row) if row.token != fence.token || row.is_expired(now) => Fenced::Lost,
-            Some(row) if row.recorded.is_some() => Fenced::Already,
-            Some(_) => {
-                work(&mut shard, now);
-                Fenced::Done
-            }
-            None => Fenced::Lost,
+        let Shard { rows, expiry } = &mut *self.shard(&fence.key);
+        let Entry::Occupied(there) = rows.entry(fence.key) else { return Fenced::Lost };
+        let row = there.get();
+        if row.token != fence.token || row.is_expired(now) {
+            return Fenced::Lost;
         }
+        if row.recorded.is_some() {
+            return Fenced::Already;
+        }
+        work(there, expiry, now);
+        Fenced::Done
     }
 
     fn complete(&self, fence: Fence, recorded: Recorded, keep: Duration) -> Fenced {
-        self.fenced(fence, |shard, now| {
+        self.fenced(fence, |mut running, expiry, now| {
             let bytes = size(&recorded);
             let (recorded, bytes) =
                 if self.reserve(0, bytes) { (owned(recorded), bytes) } else { (Recorded::NotRetained, 0) };
             let until = later(now, keep);
-            if let Some(row) = shard.rows.get_mut(&fence.key) {
-                (row.recorded, row.until) = (Some(recorded), until);
-                row.bytes += bytes;
-            }
-            shard.expiry.push(Reverse((until, fence.key.0, fence.token.0)));
+            let row = running.get_mut();
+            (row.recorded, row.until) = (Some(recorded), until);
+            row.bytes += bytes;
+            expiry.push(Reverse((until, fence.key.0, fence.token.0)));
         })
     }
 }
@@ -257,24 +263,18 @@ impl IdempotencyStore for MemoryStore {
     }
 
     fn renew(&self, fence: Fence, lease: Duration) -> BoxFuture<'_, Result<Fenced, StoreError>> {
-        Box::pin(ready(Ok(self.inner.records.fenced(fence, |shard, now| {
-            if let Some(row) = shard.rows.get_mut(&fence.key) {
-                row.until = later(now, lease);
-            }
+        Box::pin(ready(Ok(self.inner.records.fenced(fence, |mut running, _, now| {
+            running.get_mut().until = later(now, lease);
         }))))
     }
 
     fn release(&self, fence: Fence) -> BoxFuture<'_, Result<Fenced, StoreError>> {
         let records = &self.inner.records;
-        Box::pin(ready(Ok(records.fenced(fence, |shard, _| {
-            if let Some(row) = shard.rows.remove(&fence.key) {
-                records.free(&row);
-            }
-        }))))
+        Box::pin(ready(Ok(records.fenced(fence, |running, _, _| records.free(&running.remove())))))
     }
 
     fn settled(&self, fence: Fence) -> BoxFuture<'_, Result<Fenced, StoreError>> {
-        Box::pin(ready(Ok(self.inner.records.fenced(fence, |_, _| {}))))
+        Box::pin(ready(Ok(self.inner.records.fenced(fence, |_, _, _| {}))))
     }
 
     fn get(&self, key: StoreKey) -> BoxFuture<'_, Result<Option<Recorded>, StoreError>> {
