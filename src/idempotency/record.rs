@@ -1,5 +1,5 @@
 use super::seal::SEALED;
-use crate::encoding::{get_headers, put_headers};
+use crate::encoding::{get_headers, headers_len, put_headers};
 use bytes::{Buf, BufMut, Bytes, BytesMut};
 use http::{HeaderMap, HeaderName, StatusCode, header};
 use std::fmt;
@@ -78,7 +78,8 @@ impl StoredResponse {
 
     /// One blob for any store.
     pub fn encode(&self) -> Vec<u8> {
-        let mut to = BytesMut::with_capacity(64 + self.headers.len() * 48 + self.body.len());
+        let fields = headers_len(Some(&self.headers)) + headers_len(self.trailers.as_ref());
+        let mut to = BytesMut::with_capacity(3 + fields + self.body.len());
         to.put_u8(ENCODING);
         to.put_u16(self.status.as_u16());
         put_headers(&mut to, Some(&self.headers));

@@ -1,7 +1,7 @@
 use super::MemoryStore;
 use crate::{
     error::{BoxFuture, StoreError},
-    idempotency::{Begin, Begun, Fence, Fenced, Fingerprint, IdempotencyStore, Recorded, StoreKey},
+    idempotency::{Begin, Begun, Fence, Fenced, Fingerprint, IdempotencyStore, Recorded, StoreKey, StoredResponse},
     token::{StoreId, Token},
 };
 use bytes::Bytes;
@@ -59,8 +59,35 @@ struct Row {
     attempt: u32,
     /// Running: when the claim lapses. Completed: when the record expires.
     until: Instant,
-    recorded: Option<Recorded>,
+    recorded: Option<Kept>,
     bytes: usize,
+}
+
+/// An answer as one blob: a header map of two headers takes half a kilobyte, and holds on to the buffers that it was cut from.
+enum Kept {
+    Response(Bytes),
+    NotRetained,
+}
+
+impl From<Recorded> for Kept {
+    fn from(recorded: Recorded) -> Self {
+        match recorded {
+            Recorded::Response(response) => Self::Response(response.encode().into()),
+            Recorded::NotRetained => Self::NotRetained,
+        }
+    }
+}
+
+impl Kept {
+    /// What cannot be read, which does not happen, was done all the same.
+    fn recorded(&self) -> Recorded {
+        match self {
+            Self::Response(blob) => {
+                StoredResponse::decode(blob.clone()).map_or(Recorded::NotRetained, Recorded::Response)
+            }
+            Self::NotRetained => Recorded::NotRetained,
+        }
+    }
 }
 
 impl Row {
@@ -192,7 +219,7 @@ impl Records {
         self.fenced(fence, |mut running, expiry, now| {
             let bytes = size(&recorded);
             let (recorded, bytes) =
-                if self.reserve(0, bytes) { (owned(recorded), bytes) } else { (Recorded::NotRetained, 0) };
+                if self.reserve(0, bytes) { (recorded.into(), bytes) } else { (Kept::NotRetained, 0) };
             let until = later(now, keep);
             let row = running.get_mut();
             (row.recorded, row.until) = (Some(recorded), until);
@@ -208,7 +235,7 @@ fn claim(there: &mut Row, new: Row, begin: &Begin, now: Instant) -> Begun {
         return Begun::Mismatch;
     }
     if let Some(recorded) = &there.recorded {
-        return Begun::Completed(recorded.clone());
+        return Begun::Completed(recorded.recorded());
     }
     let attempt = if there.token == begin.token {
         there.attempt
@@ -280,7 +307,7 @@ impl IdempotencyStore for MemoryStore {
     fn get(&self, key: StoreKey) -> BoxFuture<'_, Result<Option<Recorded>, StoreError>> {
         let shard = self.inner.records.shard(&key);
         let row = shard.rows.get(&key).filter(|row| !row.is_expired(Instant::now()));
-        Box::pin(ready(Ok(row.and_then(|row| row.recorded.clone()))))
+        Box::pin(ready(Ok(row.and_then(|row| row.recorded.as_ref().map(Kept::recorded)))))
     }
 
     fn sweep(&self, most: usize) -> BoxFuture<'_, Result<usize, StoreError>> {
@@ -300,17 +327,6 @@ fn grow(used: &AtomicUsize, more: usize, most: &AtomicUsize) -> bool {
 
 fn later(now: Instant, by: Duration) -> Instant {
     now.checked_add(by).unwrap_or_else(|| now + Duration::from_secs(30 * 365 * 24 * 3600))
-}
-
-/// A slice would hold the whole buffer that it was cut from.
-fn owned(recorded: Recorded) -> Recorded {
-    match recorded {
-        Recorded::Response(mut response) => {
-            response.body = Bytes::copy_from_slice(&response.body);
-            Recorded::Response(response)
-        }
-        other => other,
-    }
 }
 
 fn size(recorded: &Recorded) -> usize {
