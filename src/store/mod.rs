@@ -5,6 +5,7 @@
 //! | backend | feature | survives | shared between processes |
 //! | --- | --- | --- | --- |
 //! | [`MemoryStore`](memory::MemoryStore) | none | nothing: it ends with the process | no |
+//! | [`PostgresStore`](postgres::PostgresStore) | `postgres` | what the server's commits survive | of any machine |
 //! | [`RedisStore`](redis::RedisStore) | `redis` | the process, and what [Redis is set up to survive](redis#what-survives-what) | of any number of machines; records only |
 //! | [`SqliteStore`](sqlite::SqliteStore) | `sqlite` | the machine: every answer comes after an fsync | of one machine |
 //!
@@ -13,6 +14,8 @@
 
 #[cfg(any(feature = "idempotency", feature = "queue"))]
 pub mod memory;
+#[cfg(all(feature = "postgres", any(feature = "idempotency", feature = "queue")))]
+pub mod postgres;
 #[cfg(all(feature = "redis", feature = "idempotency"))]
 pub mod redis;
 #[cfg(all(feature = "sqlite", any(feature = "idempotency", feature = "queue")))]

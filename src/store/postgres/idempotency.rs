@@ -1,0 +1,175 @@
+//! Records: one row a key, one statement a call, each a transaction of its own.
+
+mod complete_in;
+
+use super::{
+    PostgresStore,
+    error::{UNREADABLE, met_another},
+    time::millis,
+};
+use crate::{
+    error::{BoxFuture, StoreError},
+    idempotency::{Begin, Begun, Fence, Fenced, IdempotencyStore, Recorded, StoreKey, StoredResponse},
+    token::{StoreId, Token},
+};
+use sqlx::{
+    Postgres, Row,
+    postgres::{PgArguments, PgRow},
+    query::Query,
+};
+use std::time::Duration;
+
+const BEGIN: &str = include_str!("idempotency/begin.sql");
+const COMPLETE: &str = include_str!("idempotency/complete.sql");
+const RENEW: &str = include_str!("idempotency/renew.sql");
+const RELEASE: &str = include_str!("idempotency/release.sql");
+const SETTLED: &str = include_str!("idempotency/settled.sql");
+const GET: &str = include_str!("idempotency/get.sql");
+const SWEEP: &str = include_str!("idempotency/sweep.sql");
+
+const RESPONSE: i16 = 1;
+const NOT_RETAINED: i16 = 2;
+
+/// How often a statement is sent that another one overtook: the second finds what that one left. More is needed only where the
+/// key is freed and claimed again in between.
+const TRIES: usize = 8;
+
+const OVERTAKEN: StoreError = StoreError::new("overtaken by others too often");
+const HELD: StoreError = StoreError::new("an open transaction holds the record");
+
+impl IdempotencyStore for PostgresStore {
+    fn id(&self) -> StoreId {
+        self.id
+    }
+
+    fn begin(&self, begin: Begin) -> BoxFuture<'_, Result<Begun, StoreError>> {
+        Box::pin(async move {
+            let Begin { key, fingerprint, token, lease, take_over } = &begin;
+            let row = self.ask(|| {
+                sqlx::query(BEGIN)
+                    .bind(&key.0[..])
+                    .bind(i16::from(fingerprint.version))
+                    .bind(&fingerprint.hash[..])
+                    .bind(&token.0[..])
+                    .bind(millis(*lease))
+                    .bind(take_over.as_ref().map(|token| &token.0[..]))
+                    .bind(self.patience())
+            });
+            begun(&row.await?.ok_or(OVERTAKEN)?)
+        })
+    }
+
+    fn complete(&self, fence: Fence, recorded: Recorded, keep: Duration) -> BoxFuture<'_, Result<Fenced, StoreError>> {
+        Box::pin(async move {
+            let (state, response) = columns(&recorded);
+            let row = self.ask(|| {
+                of(COMPLETE, &fence).bind(state).bind(response.as_deref()).bind(millis(keep)).bind(self.patience())
+            });
+            fenced(&row.await?.ok_or(OVERTAKEN)?)
+        })
+    }
+
+    fn renew(&self, fence: Fence, lease: Duration) -> BoxFuture<'_, Result<Fenced, StoreError>> {
+        Box::pin(async move {
+            let row = of(RENEW, &fence).bind(millis(lease)).fetch_optional(&self.pool);
+            fenced(&row.await?.ok_or(HELD)?)
+        })
+    }
+
+    fn release(&self, fence: Fence) -> BoxFuture<'_, Result<Fenced, StoreError>> {
+        Box::pin(async move {
+            let row = self.ask(|| of(RELEASE, &fence).bind(self.patience()));
+            fenced(&row.await?.ok_or(OVERTAKEN)?)
+        })
+    }
+
+    fn settled(&self, fence: Fence) -> BoxFuture<'_, Result<Fenced, StoreError>> {
+        Box::pin(async move {
+            let row = self.ask(|| of(SETTLED, &fence).bind(self.patience()));
+            fenced(&row.await?.ok_or(OVERTAKEN)?)
+        })
+    }
+
+    fn get(&self, key: StoreKey) -> BoxFuture<'_, Result<Option<Recorded>, StoreError>> {
+        Box::pin(async move {
+            let row = sqlx::query(GET).bind(&key.0[..]).fetch_optional(&self.pool).await?;
+            row.map(|row| recorded(row.try_get("state")?, row.try_get("response")?)).transpose()
+        })
+    }
+
+    fn sweep(&self, most: usize) -> BoxFuture<'_, Result<usize, StoreError>> {
+        Box::pin(async move {
+            let most = i64::try_from(most).unwrap_or(i64::MAX);
+            let swept = sqlx::query(SWEEP).bind(most).execute(&self.pool).await?.rows_affected();
+            Ok(usize::try_from(swept).unwrap_or(usize::MAX))
+        })
+    }
+}
+
+type Statement<'q> = Query<'q, Postgres, PgArguments>;
+
+impl PostgresStore {
+    /// The row that a statement answers with. Without one it was overtaken, and is sent again.
+    async fn ask<'q>(&self, statement: impl Fn() -> Statement<'q>) -> Result<Option<PgRow>, StoreError> {
+        for _ in 0..TRIES {
+            match statement().fetch_optional(&self.pool).await {
+                Ok(Some(row)) => return Ok(Some(row)),
+                Ok(None) => {}
+                Err(error) if met_another(&error) => {}
+                Err(error) => return Err(error.into()),
+            }
+        }
+        Ok(None)
+    }
+
+    /// For `lock_timeout`, in which 0 would be for ever.
+    fn patience(&self) -> String {
+        millis(self.lock_wait).clamp(1, i32::MAX.into()).to_string()
+    }
+}
+
+fn of<'q>(sql: &'static str, fence: &'q Fence) -> Statement<'q> {
+    sqlx::query(sql).bind(&fence.key.0[..]).bind(&fence.token.0[..])
+}
+
+fn begun(row: &PgRow) -> Result<Begun, StoreError> {
+    let attempt = u32::try_from(row.try_get::<i64, _>("attempt")?).unwrap_or(u32::MAX);
+    Ok(match row.try_get::<i32, _>("kind")? {
+        0 => Begun::Acquired { attempt },
+        1 => Begun::Completed(recorded(RESPONSE, row.try_get("response")?)?),
+        2 => Begun::Completed(Recorded::NotRetained),
+        3 => Begun::InFlight {
+            lease_left: Duration::from_millis(row.try_get::<i64, _>("left_ms")?.try_into().unwrap_or(0)),
+        },
+        4 => {
+            let token = row.try_get::<&[u8], _>("token")?.try_into().map_err(|_| UNREADABLE)?;
+            Begun::Lapsed { stale: Token(token), attempt }
+        }
+        5 => Begun::Mismatch,
+        _ => return Err(UNREADABLE),
+    })
+}
+
+fn fenced(row: &PgRow) -> Result<Fenced, StoreError> {
+    Ok(match row.try_get::<i32, _>("fenced")? {
+        0 => Fenced::Done,
+        1 => Fenced::Already,
+        _ => Fenced::Lost,
+    })
+}
+
+/// State and response.
+fn columns(recorded: &Recorded) -> (i16, Option<Vec<u8>>) {
+    match recorded {
+        Recorded::Response(response) => (RESPONSE, Some(response.encode())),
+        Recorded::NotRetained => (NOT_RETAINED, None),
+    }
+}
+
+fn recorded(state: i16, response: Option<Vec<u8>>) -> Result<Recorded, StoreError> {
+    match (state, response) {
+        (NOT_RETAINED, _) => Ok(Recorded::NotRetained),
+        (_, Some(response)) => StoredResponse::decode(response).map(Recorded::Response).ok_or(UNREADABLE),
+        (_, None) => Err(UNREADABLE),
+    }
+}

@@ -1,0 +1,96 @@
+//! The tables, and how they come to be.
+
+use crate::error::StoreError;
+use sqlx::{PgConnection, PgPool, Row, postgres::PgRow};
+
+/// What one pattern needs. A process makes the parts that its features ask for; another one with more features adds the rest.
+struct Part {
+    name: &'static str,
+    /// Each step leads from the version that is its place in the list to the next one. Steps that were published never change.
+    steps: &'static [&'static str],
+}
+
+const PARTS: &[Part] = &[
+    #[cfg(feature = "idempotency")]
+    Part { name: "idempotency", steps: &[include_str!("schema/idempotency_1.sql")] },
+];
+
+/// The table that says which part has which version.
+const VERSIONS: &str = include_str!("schema/versions.sql");
+
+/// Held while tables are made. Any number will do that others are unlikely to have: this is "steadfas" in ASCII.
+const LOCK: &str = "SELECT pg_advisory_xact_lock(8319385880630813043)";
+
+/// In the catalog itself: what names mean is cached, and in the middle of a transaction nothing tells the cache what another one
+/// committed meanwhile.
+const FIND: &str =
+    "SELECT EXISTS(SELECT FROM pg_catalog.pg_class WHERE relname = 'steadfast_schema' AND pg_table_is_visible(oid))";
+const READ: &str = "SELECT version FROM steadfast_schema WHERE part = $1";
+const WRITE: &str = "INSERT INTO steadfast_schema(part, version) VALUES($1, $2)
+    ON CONFLICT (part) DO UPDATE SET version = excluded.version";
+
+pub(super) async fn migrate(pool: &PgPool) -> Result<(), StoreError> {
+    let mut conn = pool.acquire().await?;
+    if there_are_all(&mut conn).await? {
+        return Ok(());
+    }
+    drop(conn);
+    let mut tx = pool.begin().await?;
+    // what was committed while this one waited for the lock must be seen, whatever the role's default is
+    sqlx::query("SET TRANSACTION ISOLATION LEVEL READ COMMITTED").execute(&mut *tx).await?;
+    sqlx::query(LOCK).execute(&mut *tx).await?;
+    if !sqlx::query(FIND).fetch_one(&mut *tx).await?.try_get::<bool, _>(0)? {
+        sqlx::raw_sql(VERSIONS).execute(&mut *tx).await?;
+    }
+    for part in PARTS {
+        let from = version(&mut tx, part).await?;
+        for step in part.steps.iter().skip(from) {
+            sqlx::raw_sql(*step).execute(&mut *tx).await?;
+        }
+        if from < part.steps.len() {
+            sqlx::query(WRITE).bind(part.name).bind(number(part.steps.len())).execute(&mut *tx).await?;
+        }
+    }
+    Ok(tx.commit().await?)
+}
+
+async fn there_are_all(conn: &mut PgConnection) -> Result<bool, StoreError> {
+    if !sqlx::query(FIND).fetch_one(&mut *conn).await?.try_get::<bool, _>(0)? {
+        return Ok(false);
+    }
+    for part in PARTS {
+        if version(conn, part).await? < part.steps.len() {
+            return Ok(false);
+        }
+    }
+    Ok(true)
+}
+
+/// 0 where there is nothing of the part yet.
+async fn version(conn: &mut PgConnection, part: &Part) -> Result<usize, StoreError> {
+    let found = sqlx::query(READ).bind(part.name).fetch_optional(conn).await?;
+    let version: i32 = found.as_ref().map_or(Ok(0), |row: &PgRow| row.try_get(0))?;
+    let version = usize::try_from(version).unwrap_or(0);
+    if version > part.steps.len() {
+        let (name, known) = (part.name, part.steps.len());
+        let source = format!("{name} has schema {version}, this version of steadfast knows up to {known}");
+        return Err(StoreError::with_source("the tables are those of a newer version of steadfast", source));
+    }
+    Ok(version)
+}
+
+fn number(version: usize) -> i32 {
+    i32::try_from(version).unwrap_or(i32::MAX)
+}
+
+pub(super) fn text() -> String {
+    let mut text = VERSIONS.to_owned();
+    for Part { name, steps } in PARTS {
+        for (step, version) in steps.iter().zip(1..) {
+            let found = format!("INSERT INTO steadfast_schema(part, version) VALUES('{name}', {version})");
+            let known = "ON CONFLICT (part) DO UPDATE SET version = excluded.version;";
+            text += &format!("\n-- {name}, version {version}\n\n{step}\n{found}\n    {known}\n");
+        }
+    }
+    text
+}

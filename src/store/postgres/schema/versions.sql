@@ -1,0 +1,4 @@
+CREATE TABLE steadfast_schema (
+    part    text PRIMARY KEY,
+    version integer NOT NULL
+);
