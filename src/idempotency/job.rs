@@ -5,7 +5,7 @@ use super::{
     caller::{Caller, Reply},
     layer::Shared,
     ledger::Ledger,
-    panic::Caught,
+    panic::{Caught, caught},
     pump::{pump, unrecorded},
     refusal::{Refusal, Said},
     start::Start,
@@ -21,7 +21,12 @@ use crate::{
 use bytes::Bytes;
 use http::{Request, Response, request::Parts};
 use http_body::Body;
-use std::{future::poll_fn, pin::pin, sync::Arc, task::Poll};
+use std::{
+    future::poll_fn,
+    pin::{Pin, pin},
+    sync::Arc,
+    task::Poll,
+};
 use tower_service::Service;
 
 /// A request that is whole.
@@ -62,15 +67,17 @@ impl Job {
                 state.count_said(&said);
                 return caller.say(said);
             }
-            Start::Open => return unclaimed(&ledger, inner, request(parts), caller).await,
-            Start::Record(found) => held(&ledger, &claim, record_found(&ledger, found, caller)).await,
+            Start::Open => return Box::pin(unclaimed(&ledger, inner, request(parts), caller)).await,
+            Start::Record(found) => {
+                held(&ledger, &claim, Box::pin(record_found(&ledger, found, caller)).as_mut()).await;
+            }
             Start::Run(attempt) => {
                 if attempt > 1 {
                     event!(WARN, "running again what an earlier attempt left", name = &*state.name, attempt = attempt);
                 }
                 parts.extensions.insert(claim.clone());
                 let running = state.run();
-                held(&ledger, &claim, work(&ledger, &claim, inner, request(parts), caller)).await;
+                held(&ledger, &claim, pin!(work(&ledger, &claim, inner, request(parts), caller))).await;
                 drop(running);
             }
         }
@@ -88,13 +95,14 @@ impl Drop for Leaves<'_> {
 }
 
 /// `work`, and the renewal of its claim beside it, not in its way: a store that is slow to renew delays nothing.
-async fn held(ledger: &Ledger, claim: &Claim, work: impl Future<Output = ()>) {
-    let mut work = pin!(work);
-    let mut renewal = pin!(ledger.renew(|| claim.set_lost()));
+async fn held(ledger: &Ledger, claim: &Claim, mut work: Pin<&mut impl Future<Output = ()>>) {
+    // made when it is needed: many handlers never wait
+    let mut renewal = None;
     poll_fn(|cx| {
         if work.as_mut().poll(cx).is_ready() {
             return Poll::Ready(());
         }
+        let renewal = renewal.get_or_insert_with(|| Box::pin(ledger.renew(|| claim.set_lost())));
         match renewal.as_mut().poll(cx) {
             Poll::Ready(never) => match never {},
             Poll::Pending => Poll::Pending,
@@ -172,21 +180,35 @@ where
     RB: Body<Data = Bytes> + Send,
     RB::Error: Into<BoxError>,
 {
-    let called = Caught::new(async move { inner.call(request).await }).await;
+    let called = match caught(|| inner.call(request)) {
+        Ok(future) => Caught::new(future).await,
+        Err(payload) => Err(payload),
+    };
+    // What is rare is boxed here and elsewhere on this way: the job is as large as the largest of what it may wait for.
     let response = match called {
         Ok(Ok(response)) => response,
-        Ok(Err(error)) => return failed(ledger, Refusal::Failed, Reply::Result(Err(error)), caller).await,
+        Ok(Err(error)) => return Box::pin(failed(ledger, Refusal::Failed, Reply::Result(Err(error)), caller)).await,
         Err(payload) => {
             event!(ERROR, "idempotent handler panicked", name = &*ledger.shared.state.name);
-            return failed(ledger, Refusal::Panicked, Reply::Panic(payload), caller).await;
+            return Box::pin(failed(ledger, Refusal::Panicked, Reply::Panic(payload), caller)).await;
         }
     };
     if response.extensions().get::<NotExecuted>().is_some() {
-        return not_executed(ledger, response, caller).await;
+        return Box::pin(not_executed(ledger, response, caller)).await;
     }
     if !claim.was_in_transaction() {
         return pump(ledger, response, caller).await;
     }
+    Box::pin(after_transaction(ledger, response, caller)).await;
+}
+
+/// The handler completed its claim in a transaction of its own, or meant to.
+async fn after_transaction<B, E>(ledger: &Ledger, response: Response<B>, caller: Caller<B, E>)
+where
+    B: Body<Data = Bytes> + Send,
+    B::Error: Into<BoxError>,
+    E: Send,
+{
     let state = &ledger.shared.state;
     let says_done = says_done(&response, caller.is_grpc());
     match ledger.settled().await {

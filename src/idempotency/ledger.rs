@@ -7,9 +7,16 @@ use super::{
 use crate::{
     attempt::deadline_after,
     error::StoreError,
-    telemetry::{event, names, observe},
+    telemetry::{Stopwatch, event, names, observe},
 };
-use std::{convert::Infallible, future::pending, sync::Arc, time::Duration};
+use std::{
+    convert::Infallible,
+    future::{pending, poll_fn},
+    pin::pin,
+    sync::Arc,
+    task::Poll,
+    time::Duration,
+};
 use tokio::time::{Instant, sleep, sleep_until, timeout};
 
 /// As many records as are removed in one call of the store, and as many calls as are made in a row.
@@ -31,12 +38,12 @@ impl Ledger {
 
     /// Twice with the same token, so that a reply that was lost is no conflict with oneself.
     pub(super) async fn begin(&self, begin: Begin) -> Result<Begun, StoreError> {
-        let since = Instant::now();
+        let since = Stopwatch::start();
         let mut begun = self.within_hold(self.store().begin(begin)).await;
         if begun.is_err() {
             begun = self.within_hold(self.store().begin(begin)).await;
         }
-        observe(names::IDEMPOTENCY_BEGIN, &self.shared.state.name, since.elapsed().as_secs_f64());
+        observe(names::IDEMPOTENCY_BEGIN, &self.shared.state.name, since.seconds());
         begun
     }
 
@@ -76,10 +83,10 @@ impl Ledger {
 
     /// Records, waiting no longer than `hold`. `None`: not heard of yet.
     pub(super) async fn complete(&self, recorded: &Recorded) -> Heard {
-        let since = Instant::now();
+        let since = Stopwatch::start();
         let call = self.store().complete(self.fence, recorded.clone(), self.shared.config.keep);
         let completed = self.within_hold(call).await;
-        observe(names::IDEMPOTENCY_COMPLETE, &self.shared.state.name, since.elapsed().as_secs_f64());
+        observe(names::IDEMPOTENCY_COMPLETE, &self.shared.state.name, since.seconds());
         self.heard(completed.ok())
     }
 
@@ -192,9 +199,12 @@ impl Ledger {
 
     /// Removes what has expired, in small batches, if it is time again. Nobody waits for it.
     pub(super) async fn sweep_if_due(&self) {
-        if !self.shared.state.is_sweep_due() {
-            return;
+        if self.shared.state.is_sweep_due() {
+            Box::pin(self.sweep()).await;
         }
+    }
+
+    async fn sweep(&self) {
         for _ in 0..SWEEP_BATCHES {
             match self.within_hold(self.store().sweep(SWEEP_BATCH)).await {
                 Ok(SWEEP_BATCH) => {}
@@ -219,5 +229,10 @@ pub(super) async fn within<T>(
     hold: Duration,
     call: impl Future<Output = Result<T, StoreError>>,
 ) -> Result<T, StoreError> {
-    timeout(hold, call).await.unwrap_or(Err(StoreError::new("the store did not answer in time")))
+    let mut call = pin!(call);
+    // a store in memory has answered by now, and needs no timer
+    match poll_fn(|cx| Poll::Ready(call.as_mut().poll(cx))).await {
+        Poll::Ready(answer) => answer,
+        Poll::Pending => timeout(hold, call).await.unwrap_or(Err(StoreError::new("the store did not answer in time"))),
+    }
 }

@@ -60,7 +60,8 @@ where
             Ok(data) if data.is_empty() => {}
             Ok(data) if kept.len + data.len() > ledger.shared.config.response_limit => {
                 let Some(listener) = listener else { return };
-                return too_long(ledger, body, listener.go_live(|| kept.so_far()), data).await;
+                let listener = listener.go_live(|| kept.so_far());
+                return Box::pin(too_long(ledger, body, listener, data)).await;
             }
             Ok(data) => {
                 kept.push(&data);
@@ -76,7 +77,8 @@ where
 
     let Some(listener) = listener else { return };
     if let Some(error) = broken {
-        return finish(ledger, Recorded::NotRetained, listener, |to| to.break_off(|| kept.so_far(), error)).await;
+        let told = |to: Listener<_, _>| to.break_off(|| kept.so_far(), error);
+        return Box::pin(finish(ledger, Recorded::NotRetained, listener, told)).await;
     }
     let trailers = stored.trailers.clone();
     let data = kept.into_bytes();
@@ -94,12 +96,12 @@ async fn finish<B, E>(
     let heard = ledger.complete(&recorded).await;
     if heard == Some(Fenced::Lost) {
         ledger.shared.state.count(result::LEASE_LOST);
-        return listener.give_way(ledger.owners_answer().await);
+        return listener.give_way(Box::pin(ledger.owners_answer()).await);
     }
     ledger.shared.state.count(result::FIRST);
     tell(listener);
     if heard.is_none() {
-        ledger.complete_until_heard(&recorded).await;
+        Box::pin(ledger.complete_until_heard(&recorded)).await;
     }
 }
 

@@ -1,5 +1,5 @@
 use super::seal::SEALED;
-use crate::encoding::{get_headers, put_headers};
+use crate::encoding::{get_headers, headers_len, put_headers};
 use bytes::{Buf, BufMut, Bytes, BytesMut};
 use http::{HeaderMap, HeaderName, StatusCode, header};
 use std::fmt;
@@ -18,6 +18,21 @@ pub struct StoredResponse {
 }
 
 const ENCODING: u8 = 1;
+
+/// Of the connection, of one reader, or ours.
+static NEVER_KEPT: [HeaderName; 11] = [
+    header::CONNECTION,
+    HeaderName::from_static("keep-alive"),
+    header::PROXY_AUTHENTICATE,
+    header::PROXY_AUTHORIZATION,
+    header::TE,
+    header::TRAILER,
+    header::TRANSFER_ENCODING,
+    header::UPGRADE,
+    header::SET_COOKIE,
+    header::DATE,
+    SEALED,
+];
 
 impl StoredResponse {
     /// The most that headers and trailers of a kept answer take together, in bytes: names, values, and 32 more for each field, as
@@ -39,29 +54,17 @@ impl StoredResponse {
     /// Without what is not for a second reader: hop-by-hop headers, those that `Connection` names, `Set-Cookie` and `Date`.
     #[must_use]
     pub fn cleaned(mut self) -> Self {
-        let named: Vec<HeaderName> = self
+        let named = self
             .headers
             .get_all(header::CONNECTION)
             .iter()
             .filter_map(|value| value.to_str().ok())
             .flat_map(|value| value.split(','))
-            .filter_map(|name| name.trim().parse().ok())
-            .collect();
-        let keep_alive = HeaderName::from_static("keep-alive");
-        let always = [
-            header::CONNECTION,
-            keep_alive,
-            header::PROXY_AUTHENTICATE,
-            header::PROXY_AUTHORIZATION,
-            header::TE,
-            header::TRAILER,
-            header::TRANSFER_ENCODING,
-            header::UPGRADE,
-            header::SET_COOKIE,
-            header::DATE,
-            SEALED,
-        ];
-        for name in named.iter().chain(&always) {
+            .filter_map(|name| name.trim().parse().ok());
+        // looked for among the few that there are; most answers have none of them
+        let never = self.headers.keys().filter(|name| NEVER_KEPT.contains(name)).cloned();
+        let gone: Vec<HeaderName> = named.chain(never).collect();
+        for name in gone {
             self.headers.remove(name);
         }
         self
@@ -75,7 +78,8 @@ impl StoredResponse {
 
     /// One blob for any store.
     pub fn encode(&self) -> Vec<u8> {
-        let mut to = BytesMut::with_capacity(64 + self.headers.len() * 48 + self.body.len());
+        let fields = headers_len(Some(&self.headers)) + headers_len(self.trailers.as_ref());
+        let mut to = BytesMut::with_capacity(3 + fields + self.body.len());
         to.put_u8(ENCODING);
         to.put_u16(self.status.as_u16());
         put_headers(&mut to, Some(&self.headers));

@@ -73,7 +73,8 @@ impl Ledger {
                         }
                     }
                     OnUnknown::Ask(hook) => {
-                        match self.ask(&**hook, Unknown { attempt, stale, ..unknown(&begin) }).await {
+                        let unknown = Unknown { attempt, stale, ..unknown(&begin) };
+                        match Box::pin(self.ask(&**hook, unknown)).await {
                             Recovered::Done(answer) => found = Some(answer),
                             Recovered::NotDone => {}
                             Recovered::Unknown => return no(Refusal::Unknown),
@@ -118,7 +119,7 @@ impl Ledger {
             *wait = self.wait();
         }
         match wait {
-            Some(wait) => wait.look_again(self, caller).await,
+            Some(wait) => Box::pin(wait.look_again(self, caller)).await,
             None => false,
         }
     }

@@ -21,6 +21,31 @@ pub(crate) fn gauge(metric: &'static str, name: &Arc<str>, label: (&'static str,
     let _ = (metric, name, label, value);
 }
 
+/// How long something takes, for a histogram. Without the feature the clock is not read.
+pub(crate) struct Stopwatch {
+    #[cfg(feature = "metrics")]
+    since: tokio::time::Instant,
+}
+
+impl Stopwatch {
+    #[inline]
+    pub(crate) fn start() -> Self {
+        Self {
+            #[cfg(feature = "metrics")]
+            since: tokio::time::Instant::now(),
+        }
+    }
+
+    #[inline]
+    #[cfg_attr(not(feature = "metrics"), expect(clippy::unused_self, reason = "there is nothing to tell"))]
+    pub(crate) fn seconds(&self) -> f64 {
+        #[cfg(feature = "metrics")]
+        return self.since.elapsed().as_secs_f64();
+        #[cfg(not(feature = "metrics"))]
+        0.0
+    }
+}
+
 /// Adds a value to a histogram.
 #[inline]
 pub(crate) fn observe(metric: &'static str, name: &Arc<str>, value: f64) {

@@ -13,6 +13,6 @@ mod span;
 #[allow(unused_imports, reason = "only the patterns have events")]
 pub(crate) use event::event;
 #[allow(unused_imports, reason = "each pattern uses its own of them")]
-pub(crate) use meter::{count, gauge, observe};
+pub(crate) use meter::{Stopwatch, count, gauge, observe};
 #[cfg(feature = "idempotency")]
 pub(crate) use span::in_current_span;

@@ -1,14 +1,17 @@
 use super::MemoryStore;
 use crate::{
     error::{BoxFuture, StoreError},
-    idempotency::{Begin, Begun, Fence, Fenced, Fingerprint, IdempotencyStore, Recorded, StoreKey},
+    idempotency::{Begin, Begun, Fence, Fenced, Fingerprint, IdempotencyStore, Recorded, StoreKey, StoredResponse},
     token::{StoreId, Token},
 };
 use bytes::Bytes;
 use http::HeaderMap;
 use std::{
     cmp::Reverse,
-    collections::{BinaryHeap, HashMap, hash_map::Entry},
+    collections::{
+        BinaryHeap, HashMap,
+        hash_map::{Entry, OccupiedEntry},
+    },
     future::ready,
     sync::{
         Mutex, MutexGuard, PoisonError,
@@ -47,14 +50,44 @@ struct Shard {
 /// When, which key, and whose record: the earliest is the greatest.
 type Expiry = Reverse<(Instant, [u8; 32], [u8; 16])>;
 
+/// A row whose handler runs.
+type Running<'a> = OccupiedEntry<'a, StoreKey, Row>;
+
 struct Row {
     fingerprint: Fingerprint,
     token: Token,
     attempt: u32,
     /// Running: when the claim lapses. Completed: when the record expires.
     until: Instant,
-    recorded: Option<Recorded>,
+    recorded: Option<Kept>,
     bytes: usize,
+}
+
+/// An answer as one blob: a header map of two headers takes half a kilobyte, and holds on to the buffers that it was cut from.
+enum Kept {
+    Response(Bytes),
+    NotRetained,
+}
+
+impl From<Recorded> for Kept {
+    fn from(recorded: Recorded) -> Self {
+        match recorded {
+            Recorded::Response(response) => Self::Response(response.encode().into()),
+            Recorded::NotRetained => Self::NotRetained,
+        }
+    }
+}
+
+impl Kept {
+    /// What cannot be read, which does not happen, was done all the same.
+    fn recorded(&self) -> Recorded {
+        match self {
+            Self::Response(blob) => {
+                StoredResponse::decode(blob.clone()).map_or(Recorded::NotRetained, Recorded::Response)
+            }
+            Self::NotRetained => Recorded::NotRetained,
+        }
+    }
 }
 
 impl Row {
@@ -166,32 +199,32 @@ impl Records {
         }
     }
 
-    /// `work` on the running row of this fence.
-    fn fenced(&self, fence: Fence, work: impl FnOnce(&mut Shard, Instant)) -> Fenced {
+    /// `work` on the running row of this fence; with it, where it goes when it is completed.
+    fn fenced(&self, fence: Fence, work: impl FnOnce(Running<'_>, &mut BinaryHeap<Expiry>, Instant)) -> Fenced {
         let now = Instant::now();
-        let mut shard = self.shard(&fence.key);
-        match shard.rows.get(&fence.key) {
-            Some(row) if row.token != fence.token || row.is_expired(now) => Fenced::Lost,
-            Some(row) if row.recorded.is_some() => Fenced::Already,
-            Some(_) => {
-                work(&mut shard, now);
-                Fenced::Done
-            }
-            None => Fenced::Lost,
+        let Shard { rows, expiry } = &mut *self.shard(&fence.key);
+        let Entry::Occupied(there) = rows.entry(fence.key) else { return Fenced::Lost };
+        let row = there.get();
+        if row.token != fence.token || row.is_expired(now) {
+            return Fenced::Lost;
         }
+        if row.recorded.is_some() {
+            return Fenced::Already;
+        }
+        work(there, expiry, now);
+        Fenced::Done
     }
 
     fn complete(&self, fence: Fence, recorded: Recorded, keep: Duration) -> Fenced {
-        self.fenced(fence, |shard, now| {
+        self.fenced(fence, |mut running, expiry, now| {
             let bytes = size(&recorded);
             let (recorded, bytes) =
-                if self.reserve(0, bytes) { (owned(recorded), bytes) } else { (Recorded::NotRetained, 0) };
+                if self.reserve(0, bytes) { (recorded.into(), bytes) } else { (Kept::NotRetained, 0) };
             let until = later(now, keep);
-            if let Some(row) = shard.rows.get_mut(&fence.key) {
-                (row.recorded, row.until) = (Some(recorded), until);
-                row.bytes += bytes;
-            }
-            shard.expiry.push(Reverse((until, fence.key.0, fence.token.0)));
+            let row = running.get_mut();
+            (row.recorded, row.until) = (Some(recorded), until);
+            row.bytes += bytes;
+            expiry.push(Reverse((until, fence.key.0, fence.token.0)));
         })
     }
 }
@@ -202,7 +235,7 @@ fn claim(there: &mut Row, new: Row, begin: &Begin, now: Instant) -> Begun {
         return Begun::Mismatch;
     }
     if let Some(recorded) = &there.recorded {
-        return Begun::Completed(recorded.clone());
+        return Begun::Completed(recorded.recorded());
     }
     let attempt = if there.token == begin.token {
         there.attempt
@@ -257,30 +290,24 @@ impl IdempotencyStore for MemoryStore {
     }
 
     fn renew(&self, fence: Fence, lease: Duration) -> BoxFuture<'_, Result<Fenced, StoreError>> {
-        Box::pin(ready(Ok(self.inner.records.fenced(fence, |shard, now| {
-            if let Some(row) = shard.rows.get_mut(&fence.key) {
-                row.until = later(now, lease);
-            }
+        Box::pin(ready(Ok(self.inner.records.fenced(fence, |mut running, _, now| {
+            running.get_mut().until = later(now, lease);
         }))))
     }
 
     fn release(&self, fence: Fence) -> BoxFuture<'_, Result<Fenced, StoreError>> {
         let records = &self.inner.records;
-        Box::pin(ready(Ok(records.fenced(fence, |shard, _| {
-            if let Some(row) = shard.rows.remove(&fence.key) {
-                records.free(&row);
-            }
-        }))))
+        Box::pin(ready(Ok(records.fenced(fence, |running, _, _| records.free(&running.remove())))))
     }
 
     fn settled(&self, fence: Fence) -> BoxFuture<'_, Result<Fenced, StoreError>> {
-        Box::pin(ready(Ok(self.inner.records.fenced(fence, |_, _| {}))))
+        Box::pin(ready(Ok(self.inner.records.fenced(fence, |_, _, _| {}))))
     }
 
     fn get(&self, key: StoreKey) -> BoxFuture<'_, Result<Option<Recorded>, StoreError>> {
         let shard = self.inner.records.shard(&key);
         let row = shard.rows.get(&key).filter(|row| !row.is_expired(Instant::now()));
-        Box::pin(ready(Ok(row.and_then(|row| row.recorded.clone()))))
+        Box::pin(ready(Ok(row.and_then(|row| row.recorded.as_ref().map(Kept::recorded)))))
     }
 
     fn sweep(&self, most: usize) -> BoxFuture<'_, Result<usize, StoreError>> {
@@ -300,17 +327,6 @@ fn grow(used: &AtomicUsize, more: usize, most: &AtomicUsize) -> bool {
 
 fn later(now: Instant, by: Duration) -> Instant {
     now.checked_add(by).unwrap_or_else(|| now + Duration::from_secs(30 * 365 * 24 * 3600))
-}
-
-/// A slice would hold the whole buffer that it was cut from.
-fn owned(recorded: Recorded) -> Recorded {
-    match recorded {
-        Recorded::Response(mut response) => {
-            response.body = Bytes::copy_from_slice(&response.body);
-            Recorded::Response(response)
-        }
-        other => other,
-    }
 }
 
 fn size(recorded: &Recorded) -> usize {
