@@ -12,7 +12,8 @@ A server for checkers of the Idempotency-Key header: steadfast's IdempotencyLaye
   --ttl-ms N       for how long an answer is kept, from its completion (default 86400000)
   --lease-ms N     for how long a claim holds after its process died; less than 30 counts as 30 (default 30000)
 
-Prints `listening on ADDR` when it is ready. POST needs Authorization (who is calling) and Idempotency-Key.
+Prints `listening on ADDR` when it is ready. POST needs Idempotency-Key; who is calling is in
+Authorization.
 
   POST /charge {\"amount\":N}   201 {\"id\":\"..\",\"amount\":N} with Location and Set-Cookie; not such JSON: 400, no effect
   POST /slow?ms=N             200 after N ms

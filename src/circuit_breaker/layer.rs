@@ -110,12 +110,7 @@ impl<S, C, M> Layer<S> for CircuitBreakerLayer<C, M> {
 
 impl<C, M> Clone for CircuitBreakerLayer<C, M> {
     fn clone(&self) -> Self {
-        Self {
-            parts: self.parts.clone(),
-            until_head: self.until_head,
-            readiness: self.readiness,
-            mode: PhantomData,
-        }
+        Self { parts: self.parts.clone(), until_head: self.until_head, readiness: self.readiness, mode: PhantomData }
     }
 }
 

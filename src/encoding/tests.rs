@@ -1,3 +1,5 @@
+#![expect(clippy::option_option, reason = "unreadable, absent and present are three things")]
+
 use super::*;
 
 fn there_and_back(headers: Option<&HeaderMap>) -> Option<Option<HeaderMap>> {

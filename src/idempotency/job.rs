@@ -224,7 +224,9 @@ where
         // its yes is not true: it overlooked that the commit failed, or that it never asked for one
         Some(Fenced::Done) if says_done => {
             state.count_refusal(Refusal::RolledBack);
-            release_then(ledger, || caller.refuse(Refusal::RolledBack)).await;
+            // free, then told, so that an immediate repeat runs
+            ledger.release().await;
+            caller.refuse(Refusal::RolledBack);
         }
         // nobody knows, and no yes is given that might be untrue: the same key again will be told
         None if says_done => {
@@ -259,15 +261,14 @@ where
     B: Send,
     E: Send,
 {
+    // free, then told, so that an immediate repeat runs
+    if ledger.release().await == Some(Fenced::Lost) {
+        ledger.shared.state.count(result::LEASE_LOST);
+        return caller.say(ledger.owners_answer().await);
+    }
     ledger.shared.state.count(result::FIRST);
     let (head, body) = response.into_parts();
-    release_then(ledger, || unrecorded(head, body, caller)).await;
-}
-
-/// Free, then tell, so that an immediate repeat runs.
-async fn release_then(ledger: &Ledger, tell: impl FnOnce()) {
-    ledger.release().await;
-    tell();
+    unrecorded(head, body, caller);
 }
 
 /// Whether the handler tells its caller that all was done. A gRPC refusal has its status in the head.

@@ -111,11 +111,13 @@ impl Ledger {
     }
 
     /// Frees the key, waiting no longer than `hold`; where the store does not answer in time, it is told later.
-    pub(super) async fn release(&self) {
+    pub(super) async fn release(&self) -> Heard {
         let released = self.within_hold(self.store().release(self.fence)).await.ok();
-        if self.heard(released).is_none() {
+        let heard = self.heard(released);
+        if heard.is_none() {
             self.shared.state.given_up.add(&self.shared, self.fence, Duration::ZERO);
         }
+        heard
     }
 
     /// The store may have the claim although its reply never came, or may get it yet. Left there it would count as a run that
@@ -153,7 +155,10 @@ impl Ledger {
         let mut pause = Pause::default();
         while Instant::now() < until {
             match self.settled().await {
-                Some(Fenced::Done) => return self.release().await,
+                Some(Fenced::Done) => {
+                    self.release().await;
+                    return;
+                }
                 Some(_) => return,
                 None => pause.wait().await,
             }

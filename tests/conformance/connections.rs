@@ -28,7 +28,6 @@ async fn refused_or_replayed(server: &Server, body: &[u8]) -> Vec<(Request, u16)
         (post("/slow?ms=1").body(body), 400),
         (post("/slow?ms=2").key("done").body(body), 422),
         (running, 409),
-        (slow("nobody").without("authorization"), 401),
     ]
 }
 

@@ -181,11 +181,13 @@ async fn one_callers_key_is_nobody_elses() {
 }
 
 #[tokio::test]
-async fn nobody_in_particular_has_no_keys() {
+async fn all_who_do_not_say_who_they_are_are_one_caller() {
     over_all(&[], |server| async move {
-        let answer = server.send(&charge("k", 5).without("authorization")).await;
-        assert_eq!((answer.status, answer.header("www-authenticate")), (401, Some("Bearer")));
-        assert_eq!(server.count().await, 0);
+        let nobody = charge("k", 5).without("authorization");
+        assert_eq!(server.send(&nobody).await.status, 201);
+        assert!(server.send(&nobody).await.replayed());
+        assert!(!server.send(&charge("k", 5)).await.replayed());
+        assert_eq!(server.count().await, 2);
     })
     .await;
 }

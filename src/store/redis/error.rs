@@ -3,7 +3,7 @@ use redis::{ErrorKind, RedisError};
 
 /// Under the key lies a string that this crate did not write, or a newer version of it.
 pub(super) const UNREADABLE: StoreError =
-    StoreError::new("under the key lies no record that this version of steadfast can read");
+    StoreError::unreadable("under the key lies no record that this version of steadfast can read");
 
 /// In few words; the error itself is the `source()`. It holds what the server said, and no password: neither of the two
 /// says one.
