@@ -199,6 +199,25 @@ fn other_settings_are_those_of_every_call_that_ends_after_them() {
 }
 
 #[test]
+fn a_call_that_is_counted_after_other_settings_is_judged_by_them() {
+    model(|| {
+        let gate = gate(after(5));
+        let permit = leave(&gate);
+        let (tell, told) = std::sync::mpsc::channel();
+        at_once(
+            each(&gate, move |gate| {
+                gate.with(|machine| machine.configure(after(5).with_slow(Duration::ZERO), 1));
+                tell.send(view(gate, 1).calls).expect("somebody listens");
+            }),
+            each(&gate, |gate| ended(gate, permit, Signal::Success, 1)),
+        );
+        let (before, view) = (told.recv().expect("it was sent"), view(&gate, 1));
+        assert_eq!(view.calls, 1);
+        assert!(before == 1 || view.slow == 1, "it was counted after, and not as slow");
+    });
+}
+
+#[test]
 fn a_call_is_judged_by_the_settings_under_which_it_got_leave() {
     model(|| {
         let gate = gate(after(5));
