@@ -170,6 +170,8 @@ impl Server {
             while all.iter().any(|process| is_alive(process)) {
                 std::thread::park_timeout(Duration::from_millis(2));
             }
+            // a zombie still has its number, and the next one would take that for a server that runs
+            fs::remove_file(self.dir.path().join("data/postmaster.pid")).unwrap();
         }
     }
 
