@@ -68,7 +68,7 @@
 //!
 //! | around them | |
 //! | --- | --- |
-//! | [`store`] | where records and messages live: in memory, in SQLite; records in Postgres |
+//! | [`store`] | where records and messages live: in memory, in SQLite, in Postgres |
 //! | [`place`] | what reqwest, axum and tonic need |
 //! | [`registry`](mod@registry) | everything that has a name and a state, for health checks and operators |
 //! | [`telemetry`] | the names of events and metrics |

@@ -5,7 +5,7 @@
 //! | backend | feature | survives | shared between processes |
 //! | --- | --- | --- | --- |
 //! | [`MemoryStore`](memory::MemoryStore) | none | nothing: it ends with the process | no |
-//! | [`PostgresStore`](postgres::PostgresStore) | `postgres` | what the server's commits survive | of any machine |
+//! | [`PostgresStore`](postgres::PostgresStore) | `postgres` | what the server's commits survive | of any machine, whoever waits is woken across them |
 //! | [`SqliteStore`](sqlite::SqliteStore) | `sqlite` | the machine: every answer comes after an fsync | of one machine |
 //!
 //! A store of your own implements the same traits; the contract suites in [`testing`](crate::testing) (feature `testing`) say

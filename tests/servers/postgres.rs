@@ -173,7 +173,9 @@ impl Server {
                 std::thread::park_timeout(Duration::from_millis(2));
             }
             // a zombie still has its number, and the next one would take that for a server that runs
-            fs::remove_file(self.dir.path().join("data/postmaster.pid")).unwrap();
+            for lock in ["data/postmaster.pid".to_owned(), format!(".s.PGSQL.{}.lock", self.port)] {
+                let _ = fs::remove_file(self.dir.path().join(lock));
+            }
         }
     }
 

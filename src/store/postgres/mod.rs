@@ -1,17 +1,17 @@
-//! Postgres: records that several machines share, in the user's own transaction if wanted.
+//! Postgres: records and queues that several machines share, in the user's own transaction if wanted.
 //!
 //! You want it where the service keeps its data in Postgres already: the record of a request can then be committed together
-//! with what the request did. You do not want it for speed alone: every new request costs two statements, one of them a commit
+//! with what the request did, and so can the messages that go out because of it. You do not want it for speed alone: every new request costs two statements, one of them a commit
 //! that writes to disk.
 //!
 //! ```no_run
 //! use steadfast::{
 //!     idempotency::{IdempotencyLayer, Scope},
-//!     store::postgres::{PostgresStore, sqlx::PgPool},
+//!     store::postgres::PostgresStore,
 //! };
 //!
 //! # async fn example() -> Result<IdempotencyLayer, Box<dyn std::error::Error>> {
-//! let pool = PgPool::connect("postgres://app@localhost/app").await?;
+//! let pool = PostgresStore::pool_options().connect("postgres://app@localhost/app").await?;
 //! let store = PostgresStore::new(pool.clone()); // the pool that the service has anyway
 //! store.migrate().await?; // or by your own migrations: see below
 //! # let scope = Scope::shared();
@@ -40,6 +40,24 @@
 //! }
 //! ```
 //!
+//! A message in the same transaction: [`PostgresStore::enqueue_in`]. Whoever waits for the queue, in any process, is woken by
+//! the commit.
+//!
+//! ```no_run
+//! use steadfast::{
+//!     error::StoreError,
+//!     queue::{NewMessage, Queue},
+//!     store::postgres::{PostgresStore, sqlx},
+//! };
+//!
+//! async fn order(store: &PostgresStore, receipts: &Queue, amount: i64) -> Result<(), StoreError> {
+//!     let mut tx = store.pool().begin().await?;
+//!     sqlx::query("INSERT INTO payment(amount) VALUES($1)").bind(amount).execute(&mut *tx).await?;
+//!     store.enqueue_in(&mut tx, receipts, NewMessage::new(format!("{amount}"))).await?;
+//!     Ok(tx.commit().await?)
+//! }
+//! ```
+//!
 //! # How it works
 //!
 //! | call | statements | waits for a row that another transaction holds |
@@ -50,6 +68,12 @@
 //! | `settled`, after `complete_in` | 1 | up to `lock_wait`: the answer of the layer has to be true |
 //! | `complete_in` | 1, in the user's transaction | as that one does |
 //! | `sweep` | 1 for each batch | no: what is held is left for the next |
+//!
+//! | `enqueue` | 1 for a thousand messages or 16 MB; where it is more, or a message has several keys: 1 or 2 each, and BEGIN and COMMIT | up to `lock_wait`, for a transaction that has brought the same dedupe key |
+//! | `enqueue_in` | 1, or 2 for several keys, in the user's transaction | as that one does |
+//! | `claim` | 1, and more where many have become too old | no (`SKIP LOCKED`) |
+//! | `extend`, `settle` | 1 for a batch | up to `lock_wait` |
+//! | `dead`, `redrive`, `purge`, `sweep`, `stats` | 1 | `redrive` and `purge` as the role's `lock_timeout` says |
 //!
 //! So a new request is two statements and a repeat is one, which writes nothing. sqlx prepares each once a connection. It also pings a
 //! connection before giving it out, which is no statement and can be turned off (`PgPoolOptions::test_before_acquire`).
@@ -65,13 +89,33 @@
 //! `PgConnectOptions::options`), TLS (by sqlx's own features). Where the server is away, sqlx tries to connect until the pool's
 //! `acquire_timeout` (30 s); the layer gives up earlier.
 //!
+//! # Queues over several processes
+//!
+//! A process in which somebody waits holds one connection more, beside the pool, that LISTENs on `steadfast_queue`: every
+//! enqueue and redrive tells it with its commit, and so does what is given back or is to be tried again within a second.
+//! It is made when somebody waits for the first time, is tried every 30 s, is made again when it breaks, and ends with the store
+//! or its pool. While it is there, whoever waits looks by itself once a second; while it is not, every 250 ms. So nothing
+//! depends on it: a pooler that swallows what is told costs a second.
+//!
+//! Postgres commits transactions that NOTIFY one after the other.
+//!
+//! A queue's name has at most 255 bytes; neither it nor a topic nor a destination holds the character zero, which Postgres
+//! cannot keep: such a call is refused before anything is sent. In the text of an error U+FFFD takes its place. A body may be
+//! of any bytes, and as long as Postgres takes (less than 1 GB). Dedupe keys are of any bytes and any length.
+//!
+//! ```text
+//! => SELECT queue, state, count(*) FROM steadfast_queue GROUP BY 1, 2;   -- 0 waiting 1 parked 2 claimed 3 done 4 dead
+//! => SELECT id, reason, to_timestamp(due / 1000.0) FROM steadfast_queue WHERE state = 4;
+//! => SELECT id, a.attempt, outcome, status, error FROM steadfast_attempt a JOIN steadfast_queue USING (row_id) WHERE state = 4;
+//! ```
+//!
 //! # Tables
 //!
 //! Made by [`PostgresStore::migrate`], never unasked. Their names begin with `steadfast_`; they lie in the first schema of the
 //! `search_path` and are found by it (`options=-csearch_path%3Dapp` in the URL). Who has migrations of their own runs what
 //! [`PostgresStore::schema`] gives (`examples/postgres_schema.rs` prints it); `migrate` then finds nothing to do, needs no
 //! right to make tables, and still refuses those of a newer version. To serve, a role needs SELECT, INSERT, UPDATE and DELETE on
-//! `steadfast_idempotency`.
+//! `steadfast_idempotency`, `steadfast_queue`, `steadfast_dedupe` and `steadfast_attempt`.
 //!
 //! # Errors
 //!
@@ -108,14 +152,22 @@
 //!   server broke one off. In a transaction of yours above `read committed`, a renewal of the lease in the meantime is a conflict.
 //! * A claim whose process died stays until somebody comes back with its key: the store does not know what became of it.
 //!
+//! * A message is claimed by one at a time, however many ask. It is claimed again only once its lease has lapsed or it was
+//!   given back; a stale holder settles nothing.
+//! * Whether a message is a duplicate is said once the transaction that brought the key has ended: of many who bring one key at
+//!   once one is new, in any process.
+//! * An `enqueue` that is dropped is done or not, as a whole. With a dedupe key it is safe to repeat.
+//! * A `begin()` of sqlx that is dropped on its way leaves a connection in a transaction, and the pool gives it out. Make the pool
+//!   by [`PostgresStore::pool_options`], which looks for that, or what is answered there may not be committed.
+//!
 //! # Poolers
 //!
-//! Nothing is kept on a connection between statements, so `PgBouncer`'s transaction mode will do. Prepared statements need its
+//! Nothing is kept on a connection between statements, so `PgBouncer`'s transaction mode will do, but for LISTEN: see above. Prepared statements need its
 //! `max_prepared_statements` (1.21 or later), or `statement-cache-capacity=0` in the URL, which costs a round trip a statement.
 //!
 //! # Needs
 //!
-//! PostgreSQL 12 or later (`MATERIALIZED`); tested with 15. sqlx 0.9, or 0.8.6 with an older Rust; it is given out as
+//! PostgreSQL 12 or later (`MATERIALIZED`), for queues 13 (`gen_random_uuid`), with the encoding UTF8; tested with 15. sqlx 0.9, or 0.8.6 with an older Rust; it is given out as
 //! [`sqlx`], so that the versions fit.
 //!
 //! # Differences
@@ -126,7 +178,7 @@
 //! # Seen from outside
 //!
 //! Registry: kind `store`, with `connections` and `idle`. How long calls take is measured by the
-//! [layer](crate::idempotency).
+//! [layer](crate::idempotency). Events: the store is not listened to (WARN), a message cannot be read (ERROR).
 
 #[cfg(feature = "queue")]
 mod alone;
