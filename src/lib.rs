@@ -68,7 +68,7 @@
 //!
 //! | around them | |
 //! | --- | --- |
-//! | [`store`] | where records and messages live: in memory, in SQLite; records in Redis |
+//! | [`store`] | where records and messages live: in memory, in SQLite, in Postgres; records in Redis |
 //! | [`place`] | what reqwest, axum and tonic need |
 //! | [`registry`](mod@registry) | everything that has a name and a state, for health checks and operators |
 //! | [`telemetry`] | the names of events and metrics |
@@ -78,7 +78,8 @@
 //! # Features
 //!
 //! `default` is `retry`, `circuit-breaker`, `idempotency` and `tracing`; `full` is all but `testing`. One feature for each pattern
-//! (`queue`, `webhook`), each store (`sqlite`, `redis`), each place (`reqwest`, `axum`, `tonic`, `hyper`, `tower`), and `serde`, `metrics`,
+//! (`queue`, `webhook`), each store (`sqlite`, `postgres`, `redis`), each place (`reqwest`, `axum`, `tonic`, `hyper`, `tower`), and
+//! `serde`, `metrics`,
 //! `tracing`. What each brings stands in a
 //! [table of the README](https://github.com/steadfast-rs/steadfast#features). Features only add.
 //!

@@ -5,7 +5,7 @@
 //! | backend | feature | survives | shared between processes |
 //! | --- | --- | --- | --- |
 //! | [`MemoryStore`](memory::MemoryStore) | none | nothing: it ends with the process | no |
-//! | [`PostgresStore`](postgres::PostgresStore) | `postgres` | what the server's commits survive | of any machine |
+//! | [`PostgresStore`](postgres::PostgresStore) | `postgres` | what the server's commits survive | of any machine, whoever waits is woken across them |
 //! | [`RedisStore`](redis::RedisStore) | `redis` | the process, and what [Redis is set up to survive](redis#what-survives-what) | of any number of machines; records only |
 //! | [`SqliteStore`](sqlite::SqliteStore) | `sqlite` | the machine: every answer comes after an fsync | of one machine |
 //!

@@ -13,13 +13,13 @@ use steadfast::{
 
 /// All that could reach a log.
 fn all_of(error: &StoreError) -> String {
-    let mut text = format!("{error:?} {error}");
+    let mut all = vec![format!("{error:?} {error}")];
     let mut source = error.source();
     while let Some(error) = source {
-        text += &format!(" {error:?} {error}");
+        all.push(format!("{error:?} {error}"));
         source = error.source();
     }
-    text
+    all.join(" ")
 }
 
 #[tokio::test]
@@ -59,7 +59,7 @@ async fn what_went_wrong_is_said_in_a_few_words() {
 async fn without_tables_it_says_so() {
     let store = PostgresStore::new(shared().pool().await);
     let missing = store.begin(begin("k", LEASE)).await.unwrap_err();
-    assert_eq!(missing.what(), "a table or a column is missing: has migrate() been run?");
+    assert_eq!(missing.what(), "a table or a column is missing: was the schema migrated?");
 }
 
 #[tokio::test]

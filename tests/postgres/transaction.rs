@@ -162,7 +162,7 @@ async fn a_handler_whose_transaction_outlasts_its_lease_runs_once() {
             async move {
                 let tx = pay(&store, &claim).await.unwrap();
                 held.notify_one();
-                sleep(Duration::from_millis(1_000)).await;
+                sleep(Duration::from_secs(1)).await;
                 tx.commit().await.unwrap();
                 created()
             }

@@ -166,9 +166,15 @@ impl Server {
             // backends lead process groups of their own; stopped, their parent makes no more of them
             signal("STOP", postmaster);
             let all: Vec<String> = children(postmaster).into_iter().chain([postmaster.to_owned()]).collect();
-            all.iter().for_each(|process| signal("KILL", process));
+            for process in &all {
+                signal("KILL", process);
+            }
             while all.iter().any(|process| is_alive(process)) {
                 std::thread::park_timeout(Duration::from_millis(2));
+            }
+            // a zombie still has its number, and the next one would take that for a server that runs
+            for lock in ["data/postmaster.pid".to_owned(), format!(".s.PGSQL.{}.lock", self.port)] {
+                let _ = fs::remove_file(self.dir.path().join(lock));
             }
         }
     }

@@ -26,7 +26,7 @@ fn of_server(code: &str) -> &'static str {
         "57014" => "the statement took too long, or was cancelled",
         "25P02" => "the transaction has failed before",
         "25006" => "the server or the transaction is read-only",
-        "42P01" | "42703" => "a table or a column is missing: has migrate() been run?",
+        "42P01" | "42703" => "a table or a column is missing: was the schema migrated?",
         "42501" => "the role has not the right to do that",
         "3F000" => "there is no schema to make tables in: see search_path",
         "3D000" => "there is no such database",

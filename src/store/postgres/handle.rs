@@ -98,7 +98,7 @@ impl PostgresStore {
     }
 
     /// The SQL that [`migrate`](Self::migrate) runs on an empty database, for those who run migrations of their own: each step
-    /// under a comment with its part and version. After an upgrade of this crate, run the steps that are new.
+    /// under a comment with its part and version, and a line that writes the version down. After an upgrade of this crate, run the steps that are new.
     pub fn schema() -> String {
         schema::text()
     }

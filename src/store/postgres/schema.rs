@@ -86,13 +86,11 @@ fn number(version: usize) -> i32 {
 }
 
 pub(super) fn text() -> String {
-    let mut text = VERSIONS.to_owned();
-    for Part { name, steps } in PARTS {
-        for (step, version) in steps.iter().zip(1..) {
-            let found = format!("INSERT INTO steadfast_schema(part, version) VALUES('{name}', {version})");
-            let known = "ON CONFLICT (part) DO UPDATE SET version = excluded.version;";
-            text += &format!("\n-- {name}, version {version}\n\n{step}\n{found}\n    {known}\n");
-        }
-    }
-    text
+    let step = |name, version: usize, step| {
+        let found = WRITE.replace("$1", &format!("'{name}'")).replace("$2", &version.to_string());
+        format!("\n-- {name}, version {version}\n\n{step}\n{found};\n")
+    };
+    let all =
+        PARTS.iter().flat_map(|part| part.steps.iter().zip(1..).map(|(sql, version)| step(part.name, version, *sql)));
+    [VERSIONS.to_owned()].into_iter().chain(all).collect()
 }

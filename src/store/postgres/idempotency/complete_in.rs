@@ -17,7 +17,7 @@ impl PostgresStore {
     /// it writes is. Kept for as long as the claim says; headers that are not for a second reader go.
     ///
     /// Call it last, right before `commit`. From here on until the transaction ends the record is locked: nobody takes the claim
-    /// over, even if its lease lapses meanwhile, and the answer of the layer waits. One row of an index is all that it touches.
+    /// over, even if its lease lapses meanwhile, and the answer of the layer waits.
     ///
     /// `&mut Transaction`, and not any executor: on a pool or a connection by itself the record would be there whatever becomes
     /// of the business.
