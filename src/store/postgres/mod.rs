@@ -134,6 +134,7 @@ mod handle;
 mod idempotency;
 mod schema;
 mod status;
+#[cfg_attr(not(feature = "idempotency"), allow(dead_code, reason = "records need it"))]
 mod time;
 
 pub use handle::PostgresStore;
