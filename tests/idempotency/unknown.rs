@@ -4,11 +4,11 @@ use crate::{
     scripted::{Call, Fault, Scripted},
     support::{Runs, app, layer, leave, over, request, send},
 };
-use axum::body::Body;
+use axum::{body::Body, response::IntoResponse};
 use http::StatusCode;
 use http_body_util::BodyExt;
 use std::{sync::Arc, time::Duration};
-use steadfast::idempotency::{Claim, ClaimLost, IdempotencyLayer, OnUnknown};
+use steadfast::idempotency::{Claim, ClaimLost, IdempotencyLayer, NotExecuted, OnUnknown};
 use tokio::{sync::Notify, time::sleep};
 use tower::ServiceExt;
 
@@ -100,6 +100,29 @@ async fn a_zombie_gives_its_caller_the_owners_answer() {
     let seen = crate::support::see(zombie.await.unwrap().unwrap()).await;
     assert_eq!((seen.text(), seen.replayed()), ("run 2", true));
     assert_eq!(send(&app, request("k", "")).await.text(), "run 2", "the record is the owner's");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_zombie_that_did_nothing_gives_its_caller_the_owners_answer_too() {
+    let (open, n) = (Arc::new(Notify::new()), Runs::default());
+    let gate = open.clone();
+    let (app, _) = app(rerun(&cut_off()), move |_| {
+        let (gate, run) = (gate.clone(), n.add());
+        async move {
+            if run > 1 {
+                return format!("run {run}").into_response();
+            }
+            gate.notified().await;
+            (StatusCode::SERVICE_UNAVAILABLE, axum::Extension(NotExecuted)).into_response()
+        }
+    });
+    let zombie = tokio::spawn(app.clone().oneshot(request("k", "")));
+    sleep(Duration::from_secs(31)).await;
+    assert_eq!(send(&app, request("k", "")).await.text(), "run 2");
+    open.notify_one();
+    let seen = crate::support::see(zombie.await.unwrap().unwrap()).await;
+    assert_eq!((seen.text(), seen.replayed()), ("run 2", true));
+    assert_eq!(send(&app, request("k", "")).await.text(), "run 2", "the key is not freed");
 }
 
 #[tokio::test(start_paused = true)]

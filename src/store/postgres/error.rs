@@ -51,4 +51,4 @@ pub(super) fn met_another(error: &Error) -> bool {
 
 /// A row of the crate's own tables holds what the crate never wrote.
 #[cfg_attr(not(feature = "idempotency"), allow(dead_code, reason = "records need it"))]
-pub(super) const UNREADABLE: StoreError = StoreError::new("a stored row cannot be read");
+pub(super) const UNREADABLE: StoreError = StoreError::unreadable("a stored row cannot be read");

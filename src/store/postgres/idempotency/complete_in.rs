@@ -1,4 +1,4 @@
-use super::{RESPONSE, millis};
+use super::{columns, millis};
 use crate::{
     error::StoreError,
     idempotency::{Claim, StoredResponse},
@@ -27,7 +27,8 @@ impl PostgresStore {
     /// claim. A savepoint that is rolled back takes the record with it.
     ///
     /// # Errors
-    /// When the claim is another store's, was lost to a later attempt, or is complete already; or the statement failed. Passed
+    /// When the claim is another store's, was lost to a later attempt, or is complete already; when the answer cannot be sealed;
+    /// or the statement failed. Passed
     /// on with `?`, it drops the transaction, which rolls it back. A transaction of another database fails, because there is no
     /// such claim in it.
     pub async fn complete_in(
@@ -41,12 +42,13 @@ impl PostgresStore {
         }
         // before anything can fail: from here on the layer asks what became of the record, and believes no status
         claim.mark_in_transaction();
+        let (state, response) = columns(&claim.recorded(response)?);
         let fence = claim.fence();
         let completed = sqlx::query(COMPLETE)
             .bind(&fence.key.0[..])
             .bind(&fence.token.0[..])
-            .bind(RESPONSE)
-            .bind(response.clone().cleaned().encode())
+            .bind(state)
+            .bind(response)
             .bind(millis(claim.keep()))
             .execute(&mut **tx)
             .await?;
