@@ -100,8 +100,9 @@
 //! was not asked is not called, even if the circuit's period ends in between. With a circuit per key, which is not known yet,
 //! `poll_ready` is the inner service's. A drop gives the permit back.
 //!
-//! While it is closed a call asks for leave with one atomic load, unless there is a slow rate: then calls in flight are kept
-//! in a list, under the same short lock under which outcomes are recorded. There is no timer: a call that hangs is seen to
+//! While it is closed a call asks for leave with one atomic load, and a success that cannot move it is counted with one
+//! exchange; an open circuit refuses with two loads. Other outcomes are recorded under a short lock, and so is every call where
+//! there is a slow rate: calls in flight are then kept in a list. There is no timer: a call that hangs is seen to
 //! have crossed `slow` by the next call, outcome or look at the circuit, and counts from the moment at which it did. No
 //! event, metric or subscriber is told under the lock, and changes are told in order.
 //!
