@@ -101,7 +101,7 @@
 //! `poll_ready` is the inner service's. A drop gives the permit back.
 //!
 //! While it is closed a call asks for leave with one atomic load, and a success that cannot move it is counted with one
-//! exchange; an open circuit refuses with two loads. Other outcomes are recorded under a short lock, and so is every call where
+//! exchange; an open circuit refuses without its lock. Other outcomes are recorded under a short lock, and so is every call where
 //! there is a slow rate: calls in flight are then kept in a list. There is no timer: a call that hangs is seen to
 //! have crossed `slow` by the next call, outcome or look at the circuit, and counts from the moment at which it did. No
 //! event, metric or subscriber is told under the lock, and changes are told in order.
