@@ -117,10 +117,11 @@
 //! against, is refused as ever. A place in the line is left when the service is dropped, not when a future of `ready()` is.
 //! Give the wait a deadline of its own: a [`TimeoutLayer`](crate::timeout::TimeoutLayer) begins with the call.
 //!
-//! While it is closed a call asks for leave with one atomic load, unless there is a slow rate: then calls in flight are kept
-//! in a list, under the same short lock under which outcomes are recorded. There is no timer unless somebody waits: a call
-//! that hangs is seen to have crossed `slow` by the next call, outcome or look at the circuit, and counts from the moment at
-//! which it did. While it ramps up, every call asks under the lock.
+//! While it is closed a call asks for leave with one atomic load, and a success that cannot move it is counted with one
+//! exchange; an open circuit refuses without its lock. Other outcomes are recorded under a short lock, and so is every call where
+//! there is a slow rate: calls in flight are then kept in a list. While it ramps up, every call asks under the lock. There is no
+//! timer unless somebody waits: a call that hangs is seen to have crossed `slow` by the next call, outcome or look at the
+//! circuit, and counts from the moment at which it did.
 //!
 //! No event, metric or subscriber is told under the lock, and changes are told in order. Recorders of metrics and subscribers
 //! of events run on the thread of the call, outcome or hand that they hear of: one that is slow delays that one and no other,

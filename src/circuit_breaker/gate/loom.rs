@@ -1,5 +1,5 @@
 //! Every order in which two threads can meet at the gate, none left out, as far as loom's memory model goes:
-//! `RUSTFLAGS="--cfg steadfast_loom" cargo test --lib --release --features circuit-breaker loom`.
+//! `cargo rustc --lib --profile test --all-features -- --cfg steadfast_loom` builds these tests, `./test` runs them.
 
 use super::Gate;
 use crate::circuit_breaker::{
