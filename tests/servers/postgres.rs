@@ -158,14 +158,15 @@ impl Server {
     /// SIGKILL to all of its processes, at any moment. Answers once they are gone.
     pub fn kill(&mut self) {
         if let Some(mut guard) = self.guard.take() {
-            // first the guard: it would remove the folder
-            guard.kill().unwrap();
+            // stopped, the parent makes no more of them; they lead process groups of their own
+            let group = format!("-{}", guard.id());
+            signal("STOP", &group);
+            let postmaster = children(&guard.id().to_string());
+            let backends = postmaster.iter().flat_map(|it| children(it));
+            let all: Vec<String> = backends.chain(postmaster.iter().cloned()).collect();
+            // with its guard, which would remove the folder
+            signal("KILL", &group);
             guard.wait().unwrap();
-            let file = fs::read_to_string(self.dir.path().join("data/postmaster.pid")).unwrap_or_default();
-            let Some(postmaster) = file.lines().next() else { return };
-            // backends lead process groups of their own; stopped, their parent makes no more of them
-            signal("STOP", postmaster);
-            let all: Vec<String> = children(postmaster).into_iter().chain([postmaster.to_owned()]).collect();
             for process in &all {
                 signal("KILL", process);
             }
@@ -208,7 +209,7 @@ fn binaries() -> PathBuf {
 }
 
 fn signal(name: &str, process: &str) {
-    Command::new("sh").args(["-c", "kill -$1 $2 2>/dev/null", "signal", name, process]).status().unwrap();
+    Command::new("sh").args(["-c", r#"kill -s "$1" -- "$2" 2>/dev/null"#, "signal", name, process]).status().unwrap();
 }
 
 fn children(parent: &str) -> Vec<String> {

@@ -191,6 +191,7 @@ mod idempotency;
 mod queue;
 mod schema;
 mod status;
+#[cfg_attr(not(feature = "idempotency"), allow(dead_code, reason = "records need it"))]
 mod time;
 
 pub use handle::PostgresStore;
