@@ -88,7 +88,8 @@ async fn main() -> Result<(), BoxError> {
     let or = |name, default: &str| env::var(name).unwrap_or_else(|_| default.to_owned());
     let url =
         env::var("DATABASE_URL").map_err(|_| "DATABASE_URL is to be set: postgres://user:password@host/database")?;
-    let pool = PgPool::connect(&url).await?;
+    // sqlx's own options, made safe against callers who leave in the middle of a `begin()`
+    let pool = PostgresStore::pool_options().connect(&url).await?;
     query(TABLE).execute(&pool).await?;
     let store = PostgresStore::new(pool);
     store.migrate().await?;

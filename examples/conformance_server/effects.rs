@@ -53,7 +53,7 @@ impl Effects {
                 Ok((Arc::new(store), Self::Redis(counter)))
             }
             Store::Postgres(url) => {
-                let store = PostgresStore::new(PgPool::connect(&url).await?);
+                let store = PostgresStore::connect(&url).await?;
                 store.migrate().await?;
                 make_table(store.pool()).await?;
                 Ok((Arc::new(store.clone()), Self::Postgres(store)))

@@ -8,8 +8,8 @@ use std::{future::poll_fn, task::Poll, time::Duration};
 use tokio::time::sleep;
 
 /// How long claims hold here, and how long it takes until one has surely lapsed.
-const LEASE: Duration = Duration::from_millis(400);
-const LAPSE: Duration = Duration::from_millis(600);
+const LEASE: Duration = Duration::from_millis(700);
+const LAPSE: Duration = Duration::from_secs(1);
 const KEEP: Duration = Duration::from_secs(60);
 
 /// Whether `store` keeps the laws of [`IdempotencyStore`].
