@@ -27,7 +27,7 @@ use steadfast::{
     stack::ClientStack,
     store::postgres::{
         PostgresStore,
-        sqlx::{PgPool, query, query_scalar},
+        sqlx::{query, query_scalar},
     },
 };
 use tokio::{net::TcpListener, sync::watch};

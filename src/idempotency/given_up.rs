@@ -1,7 +1,7 @@
 //! Claims whose handler never ran and never will: given back to the store until it is certain that they are gone.
 
 use super::{Fence, Token, layer::Shared, ledger::within, pause::Pause};
-use crate::attempt::deadline_after;
+use crate::{attempt::deadline_after, error::StoreError};
 use std::{
     collections::{BTreeMap, HashSet},
     mem,
@@ -82,8 +82,14 @@ impl GivenUp {
             }
             let released = within(shared.config.hold, shared.store.release(claimed.fence)).await;
             let now = Instant::now();
-            if released.is_err() {
+            // one that cannot be read is no claim of ours, and never will be
+            let nothing_is_left = released.as_ref().is_err_and(StoreError::is_unreadable);
+            if nothing_is_left {
+                self.moved(due, claimed, None);
+            } else if released.is_err() {
                 pause.wait().await;
+                // behind the others: what is wrong with one need not be so with all
+                self.moved(due, claimed, Some(Instant::now()));
             } else if now >= claimed.until {
                 self.moved(due, claimed, None);
             } else {

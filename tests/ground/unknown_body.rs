@@ -45,6 +45,8 @@ fn a_body_that_cannot_be_made_again_is_a_compile_error_that_says_what_to_use() {
     let library = libraries().into_iter().find(fits).expect("a build of this crate");
     let said = check(&library, "sent_again::<String>()", "unknown_body").unwrap();
     assert!(said.contains("E0277"), "{said}");
-    assert!(said.contains("the request body `String` cannot be made again from what was kept of it"), "{said}");
+    // with or without the path of the type: that depends on what else is called so
+    assert!(said.contains("the request body `"), "{said}");
+    assert!(said.contains("String` cannot be made again from what was kept of it"), "{said}");
     assert!(said.contains("axum::body::Body, tonic::body::Body, reqwest::Body"), "{said}");
 }

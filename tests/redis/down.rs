@@ -3,7 +3,7 @@
 use crate::{
     proxy::{Fault, Proxy},
     redis_server::RedisServer,
-    support::{App, KEEP, LEASE, answer, begin, fence, layer, store, store_at},
+    support::{App, KEEP, LEASE, SHORT, answer, begin, fence, layer, store, store_at},
 };
 use http::StatusCode;
 use std::time::Duration;
@@ -33,7 +33,7 @@ async fn down_at_begin_it_is_a_503_and_nothing_runs() {
 async fn refused_or_silent_it_is_a_503_in_bounded_time_and_comes_back() {
     let server = RedisServer::start();
     let proxy = Proxy::to(server.port()).await;
-    let app = App::over(store_at(proxy.port()).await);
+    let app = App::new(layer(store_at(proxy.port()).await).with_lease(SHORT), Duration::ZERO);
     for fault in [Fault::Refuse, Fault::Hang, Fault::LoseReply] {
         let runs = app.runs();
         proxy.set(fault);
@@ -64,7 +64,7 @@ async fn a_connection_that_fell_silent_is_given_up_for_another() {
 #[tokio::test]
 async fn down_at_complete_the_caller_is_answered_and_the_record_comes_later() {
     let mut server = RedisServer::persistent();
-    let app = App::new(layer(store(&server).await), Duration::from_millis(300));
+    let app = App::new(layer(store(&server).await).with_lease(SHORT), Duration::from_millis(300));
     let call = tokio::spawn({
         let app = app.clone();
         async move { app.post("k").await }

@@ -2,7 +2,7 @@
 
 use crate::{
     redis_server::RedisServer,
-    support::{App, begin, layer, store},
+    support::{App, SHORT, begin, layer, store},
 };
 use http::StatusCode;
 use std::time::Duration;
@@ -13,7 +13,7 @@ use tokio::time::{sleep, timeout};
 async fn a_full_server_refuses_new_keys_and_records_what_ran_when_there_is_room() {
     let server = RedisServer::with(&["--maxmemory-policy", "noeviction"]);
     let store = store(&server).await;
-    let app = App::new(layer(store.clone()), Duration::from_millis(300));
+    let app = App::new(layer(store.clone()).with_lease(SHORT), Duration::from_millis(300));
     app.post("before").await;
     let call = tokio::spawn({
         let app = app.clone();

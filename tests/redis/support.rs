@@ -89,6 +89,9 @@ pub(crate) fn layer(store: RedisStore) -> IdempotencyLayer {
     IdempotencyLayer::new(store, Scope::shared())
 }
 
+/// What a claim that was given up may take to be gone for certain: for tests that wait until nothing is left to do.
+pub(crate) const SHORT: Duration = Duration::from_secs(2);
+
 /// A try of a caller of its own.
 pub(crate) fn begin(key: &str) -> Begin {
     let fingerprint = Fingerprint { version: Fingerprint::VERSION, hash: [7; 32] };

@@ -5,6 +5,9 @@ use redis::{ErrorKind, RedisError};
 pub(super) const UNREADABLE: StoreError =
     StoreError::unreadable("under the key lies no record that this version of steadfast can read");
 
+/// Under the key lies no string at all.
+const ANOTHER_KIND: StoreError = StoreError::unreadable("under the key lies another kind of value");
+
 /// In few words; the error itself is the `source()`. It holds what the server said, and no password: neither of the two
 /// says one.
 pub(super) fn store_error(error: RedisError) -> StoreError {
@@ -18,7 +21,7 @@ pub(super) fn store_error(error: RedisError) -> StoreError {
         (_, "OOM") => "redis is out of memory",
         (_, "MISCONF") => "redis cannot write to its disk",
         (_, "NOREPLICAS") => "redis has too few replicas",
-        (_, "WRONGTYPE") => "under the key lies another kind of value",
+        (_, "WRONGTYPE") => return ANOTHER_KIND,
         (_, "READONLY") => "this redis is a read-only replica",
         (_, "LOADING") => "redis is still loading its data",
         (_, "MOVED" | "ASK") => "the key is on another node of the cluster: use a cluster connection",
