@@ -66,8 +66,9 @@ impl Hash for StoreKey {
     /// By eight of its bytes, which are as random as all of it. Whoever chooses the keys finds two with the same eight after
     /// some 2^32 tries; the order within a map is its hasher's secret all the same.
     fn hash<H: Hasher>(&self, state: &mut H) {
-        let [.., a, b, c, d, e, f, g, h] = self.0;
-        state.write_u64(u64::from_ne_bytes([a, b, c, d, e, f, g, h]));
+        let mut last = [0; 8];
+        last.copy_from_slice(&self.0[24..]);
+        state.write_u64(u64::from_ne_bytes(last));
     }
 }
 
