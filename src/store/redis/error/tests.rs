@@ -1,6 +1,6 @@
 #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 
-use super::store_error;
+use super::{UNREADABLE, store_error};
 use redis::{RedisError, parse_redis_value};
 use std::error::Error as _;
 
@@ -24,10 +24,6 @@ fn what_a_server_says_is_told_in_few_words_and_kept() {
         ("READONLY You can't write against a read only replica.", "this redis is a read-only replica"),
         ("LOADING Redis is loading the dataset in memory", "redis is still loading its data"),
         ("MOVED 3999 127.0.0.1:6381", "the key is on another node of the cluster: use a cluster connection"),
-        (
-            "WRONGTYPE Operation against a key holding the wrong kind of value",
-            "under the key lies another kind of value",
-        ),
         ("NOAUTH Authentication required.", "redis does not permit it"),
         ("NOPERM User service has no permissions to run the 'evalsha' command", "redis does not permit it"),
         ("BUSY Redis is busy running a script.", "redis failed"),
@@ -38,6 +34,21 @@ fn what_a_server_says_is_told_in_few_words_and_kept() {
         let words = line.split_once(' ').unwrap().1;
         assert!(error.source().unwrap().to_string().contains(words), "{line}: {:?}", error.source());
     }
+}
+
+#[test]
+fn what_cannot_be_read_is_an_answer_and_no_failure() {
+    for (line, what) in [
+        (
+            "WRONGTYPE Operation against a key holding the wrong kind of value",
+            "under the key lies another kind of value",
+        ),
+        ("UNREADABLE no record that this version can read", UNREADABLE.what()),
+    ] {
+        let error = store_error(said(line));
+        assert_eq!((error.what(), error.is_unreadable()), (what, true), "{line}");
+    }
+    assert!(!store_error(said("OOM command not allowed when used memory > 'maxmemory'.")).is_unreadable());
 }
 
 /// As Redis 5 and 6 say it.
