@@ -94,12 +94,14 @@ impl Ledger {
     async fn ask(&self, hook: &dyn Recover, unknown: Unknown) -> Recovered {
         let name = &*self.shared.state.name;
         let asked = Caught::new(async { hook.recover(unknown).await });
-        match timeout(self.shared.config.lease(), asked).await {
-            Ok(Ok(recovered)) => return recovered,
-            Ok(Err(_)) => event!(ERROR, "the hook that recovers panicked", name = name),
-            Err(_) => event!(WARN, "the hook that recovers took longer than a lease", name = name),
-        }
-        Recovered::Unknown
+        let Ok(said) = timeout(self.shared.config.lease(), asked).await else {
+            event!(WARN, "the hook that recovers took longer than a lease", name = name);
+            return Recovered::Unknown;
+        };
+        said.unwrap_or_else(|_panic| {
+            event!(ERROR, "the hook that recovers panicked", name = name);
+            Recovered::Unknown
+        })
     }
 
     fn store_is_down(&self, error: &StoreError) -> Start {
