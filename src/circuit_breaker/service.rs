@@ -1,4 +1,4 @@
-use super::{Circuit, CircuitBreakerLayer, Readiness, ResponseFuture, call::Call, layer::Parts, waiting::Place};
+use super::{CircuitBreakerLayer, Readiness, ResponseFuture, call::Call, layer::Parts, waiting::Place};
 use crate::{
     answer::{Answer, Cause, Fail},
     classify::{Classify, Http},
@@ -31,13 +31,15 @@ where
     type Future = ResponseFuture<S, Req, C, M>;
 
     fn poll_ready(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), M::Error>> {
-        let one = self.layer.parts.circuits.one();
-        if let (Readiness::Pend, Some(circuit)) = (self.layer.readiness, one) {
-            ready!(circuit.poll_room(&mut self.place, cx));
-            return self.inner.poll_ready(cx).map_err(M::fail);
-        }
-        // what hangs may never be ready again: who has to be refused is not kept waiting for it
-        self.skipped = one.is_some_and(Circuit::would_refuse);
+        self.skipped = match (self.layer.parts.circuits.one(), self.layer.readiness) {
+            // what hangs may never be ready again: who has to be refused is not kept waiting for it
+            (Some(circuit), Readiness::Reject) => circuit.would_refuse(),
+            (Some(circuit), Readiness::Pend) => {
+                ready!(circuit.poll_room(&mut self.place, cx));
+                false
+            }
+            (None, _) => false,
+        };
         if self.skipped { Poll::Ready(Ok(())) } else { self.inner.poll_ready(cx).map_err(M::fail) }
     }
 

@@ -60,7 +60,7 @@ pub struct Machine {
     since: u64,
     /// Open: when the period ends, and how long it was.
     until: u64,
-    period: Duration,
+    period: u64,
     samples: Samples,
     run: u32,
     attempts: u32,
@@ -111,7 +111,7 @@ impl Machine {
             generation: 1,
             since: 0,
             until: 0,
-            period: Duration::ZERO,
+            period: 0,
             run: 0,
             attempts: 0,
             not_before: 0,

@@ -56,7 +56,16 @@ pub(super) struct Place(Option<(Circuit, u64)>);
 
 impl Place {
     /// Has called, or does not wait any more.
+    #[inline]
     pub(super) fn leave(&mut self) {
+        // mostly nobody ever waited
+        if self.0.is_some() {
+            self.leave_line();
+        }
+    }
+
+    #[cold]
+    fn leave_line(&mut self) {
         if let Some((circuit, place)) = self.0.take() {
             let waiting = circuit.waiting();
             let gone = waiting.work(&circuit.0, false, |queue, _| queue.line.leave(place));
@@ -66,6 +75,7 @@ impl Place {
 }
 
 impl Drop for Place {
+    #[inline]
     fn drop(&mut self) {
         self.leave();
     }
@@ -73,6 +83,7 @@ impl Drop for Place {
 
 impl Circuit {
     /// Pending while it refuses, or while the permits that there are belong to others who wait.
+    #[inline(never)]
     pub(super) fn poll_room(&self, place: &mut Place, cx: &mut Context<'_>) -> Poll<()> {
         // what time has done is done, and told of, here: in a task, and not by the timer
         if self.0.flows() || self.0.with(Machine::room) == Room::All {

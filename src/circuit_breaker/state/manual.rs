@@ -24,8 +24,8 @@ impl Machine {
     /// Opens now, for exactly `period`; it is no failure and does not make the next period longer. Ends what was done by hand.
     pub fn open_for(&mut self, period: Duration, now: u64) {
         let now = self.advance(now);
-        self.until = now.saturating_add(nanos(period));
-        self.period = period;
+        self.period = nanos(period);
+        self.until = now.saturating_add(self.period);
         self.step(Phase::Open, now);
     }
 
@@ -53,7 +53,7 @@ impl Machine {
     pub fn reset(&mut self, now: u64) {
         self.close(now);
         (self.attempts, self.refused, self.stale) = (0, 0, 0);
-        self.period = Duration::ZERO;
+        self.period = 0;
     }
 
     /// Other settings from now on. State, window and attempts stay; of a window that shrinks, the newest calls.

@@ -12,6 +12,7 @@ use crate::{
         window::Counts,
     },
 };
+use std::time::Duration;
 
 /// What time does.
 pub(super) enum Event {
@@ -137,8 +138,8 @@ impl Machine {
         let delay = Exponential::new(open_for, max_open_for.max(open_for))
             .unwrap_or_default()
             .with_jitter(jitter)
-            .delay(self.attempts, self.period, &mut self.random);
-        self.period = delay;
+            .delay(self.attempts, Duration::from_nanos(self.period), &mut self.random);
+        self.period = nanos(delay);
         let own = now.saturating_add(nanos(delay));
         self.until = if self.not_before <= own {
             own
