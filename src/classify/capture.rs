@@ -40,6 +40,7 @@ impl ConnectionCapture {
     }
 
     /// What is known by now of the attempt that failed.
+    #[cfg_attr(not(feature = "retry"), expect(dead_code, reason = "retry reads it"))]
     pub(crate) fn evidence(&self, repeatable: Repeatable) -> Evidence {
         let evidence = Evidence::of(repeatable);
         match &self.kind {

@@ -30,6 +30,10 @@ pub(crate) struct LastAttempt {
 
 impl LastAttempt {
     /// An attempt with this outcome; `None`: it proves that the server did not execute the request, or tells nothing.
+    #[cfg_attr(
+        not(any(feature = "retry", feature = "circuit-breaker")),
+        expect(dead_code, reason = "those layers make it")
+    )]
     pub(crate) const fn of(outcome: Outcome, status: Option<u16>, number: u32) -> Option<Self> {
         match outcome {
             Outcome::Failure(Failure::NotSent) | Outcome::Refused | Outcome::Ignored => None,
@@ -50,6 +54,7 @@ impl fmt::Display for LastAttempt {
 }
 
 impl MaybeExecuted {
+    #[cfg_attr(not(feature = "retry"), expect(dead_code, reason = "retry makes it"))]
     pub(crate) const fn new(last: LastAttempt, cause: BoxError) -> Self {
         Self { last, cause, status: StatusSource::new() }
     }

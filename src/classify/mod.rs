@@ -29,6 +29,7 @@ pub use http::Http;
 pub(crate) use http::awaits_trailers;
 #[cfg(feature = "reqwest")]
 pub(crate) use http::host_and_port;
+#[cfg(any(feature = "queue", feature = "retry", feature = "circuit-breaker"))]
 pub(crate) use maybe_executed::LastAttempt;
 pub use maybe_executed::MaybeExecuted;
 pub use outcome::{Failure, Outcome, Verdict};

@@ -11,9 +11,10 @@ use super::LastAttempt;
 use super::{Outcome, Verdict};
 #[cfg(any(feature = "retry", feature = "circuit-breaker"))]
 use http::StatusCode;
+#[cfg(feature = "queue")]
+use std::mem;
 use std::{
     cell::{Cell, RefCell},
-    mem,
     sync::Arc,
 };
 
