@@ -2,7 +2,7 @@ use super::{Attempts, Budgets, Permit, Policy, Stop, budget::TIMEOUT_COST, cours
 use crate::{
     attempt::Attempt,
     backoff::Random,
-    classify::{Evidence, Failure, Outcome, Repeatable, Verdict},
+    classify::{Evidence, Failure, LastAttempt, Outcome, Repeatable, Verdict},
 };
 use http::Extensions;
 use std::time::Duration;
@@ -51,6 +51,11 @@ impl Turn {
     /// What is known of the attempt that failed.
     pub(crate) fn evidence(&self) -> Evidence {
         self.course.evidence()
+    }
+
+    /// The last attempt that may have been executed.
+    pub(crate) fn executed(&self) -> Option<LastAttempt> {
+        self.course.executed()
     }
 
     /// The attempt that comes next.
