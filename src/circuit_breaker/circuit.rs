@@ -231,15 +231,17 @@ impl Circuit {
 
     /// Whether it must be kept: somebody holds it, a call is on its way, or it knows what a new one would not. What happened
     /// more than `forget` ago counts no more.
-    pub(super) fn is_needed(&self, forget: Duration) -> bool {
+    pub(super) fn is_needed(&self, forget: Duration, now: Instant) -> bool {
         if Arc::strong_count(&self.0) > 1 {
             return true;
         }
-        let now = self.0.now();
+        let now = self.0.at(now);
         let needed = self.0.gate.try_with(|machine, news| {
-            // what it hears of only now may have been at any time since
-            let used = if news { now } else { machine.last_used() };
-            let idle = Duration::from_nanos(now.saturating_sub(used));
+            if news {
+                // what the machine learns of only now may have been at any time since
+                machine.use_at(now);
+            }
+            let idle = Duration::from_nanos(now.saturating_sub(machine.last_used()));
             idle < forget && machine.holds_history(now)
         });
         // whoever holds the lock is using it

@@ -6,6 +6,9 @@ mod error;
 mod grpc;
 mod hint;
 mod http;
+mod origin;
+#[cfg(any(feature = "circuit-breaker", feature = "retry"))]
+mod origin_key;
 mod outcome;
 mod recorder;
 mod status;
@@ -18,8 +21,9 @@ pub(crate) use grpc::{grpc_status, is_grpc};
 pub use http::Http;
 #[cfg(any(feature = "queue", feature = "reqwest", feature = "retry"))]
 pub(crate) use http::awaits_trailers;
-#[cfg(feature = "reqwest")]
-pub(crate) use http::host_and_port;
+pub use origin::Origin;
+#[cfg(any(feature = "circuit-breaker", feature = "retry"))]
+pub(crate) use origin_key::OriginKey;
 pub use outcome::{Failure, Outcome, Verdict};
 pub use recorder::{Record, Recorder, Ticket};
 pub use status::of_status;
