@@ -93,7 +93,7 @@ impl Circuits {
     pub(super) fn of<'a>(&self, origin: impl FnOnce() -> Option<Origin<'a>>) -> Option<Circuit> {
         match &self.0 {
             Kind::One(_) => None,
-            Kind::Keyed(keyed) => origin().map(|origin| keyed.get(origin)),
+            Kind::Keyed(keyed) => origin().map(|origin| keyed.get(&origin)),
         }
     }
 

@@ -70,7 +70,7 @@ impl Keyed {
     }
 
     #[inline]
-    pub(super) fn get(&self, origin: Origin<'_>) -> Circuit {
+    pub(super) fn get(&self, origin: &Origin<'_>) -> Circuit {
         let hash = self.hasher.hash_one(origin);
         let found = self.read(self.shard_of(hash)).get(hash, origin);
         found.unwrap_or_else(|| self.add(hash, origin))
@@ -80,7 +80,7 @@ impl Keyed {
     pub(super) fn find(&self, text: &str) -> Option<Circuit> {
         let find = |origin: Origin<'_>| {
             let hash = self.hasher.hash_one(origin);
-            self.read(self.shard_of(hash)).find(hash, origin).map(|listed| listed.circuit().clone())
+            self.read(self.shard_of(hash)).find(hash, &origin).map(|listed| listed.circuit().clone())
         };
         Origin::parse(text).and_then(find).or_else(|| find(Origin::key(text)))
     }
@@ -125,25 +125,24 @@ impl Keyed {
     /// Makes the circuit of a new key. Where all that there is room for are needed, the call gets one that is not listed.
     #[cold]
     #[inline(never)]
-    fn add(&self, hash: u64, origin: Origin<'_>) -> Circuit {
+    fn add(&self, hash: u64, origin: &Origin<'_>) -> Circuit {
         let shard = self.shard_of(hash);
-        let (key, config) = (OriginKey::new(&self.prefix, origin), self.config());
+        let (key, config) = (OriginKey::new(&self.prefix, *origin), self.config());
         let series = Series::shared(self.name.clone());
         let made = Circuit::unlisted(key.text().clone(), series, config.clone(), fastrand::u64(..));
         let new = Arc::new(Listed::new(key, hash, made.clone()));
-        let circuit = if self.reserve() || self.evict(shard) {
-            match self.write(shard).add(&new) {
-                None => made,
-                Some(there) => {
-                    self.len.fetch_sub(1, Ordering::Relaxed);
-                    return there;
-                }
+        if self.reserve() || self.evict(shard) {
+            let mut listed = self.write(shard);
+            if let Some(there) = listed.get(hash, origin) {
+                drop(listed);
+                // another call was first
+                self.len.fetch_sub(1, Ordering::Relaxed);
+                return there;
             }
-        } else {
-            made
-        };
-        self.keep_up(&circuit, config);
-        circuit
+            listed.add(&new);
+        }
+        self.keep_up(&made, config);
+        made
     }
 
     /// Takes one more place, if there is one.
@@ -155,10 +154,11 @@ impl Keyed {
     /// Frees the place of a circuit that is not needed, if the search finds one.
     fn evict(&self, own: usize) -> bool {
         let mut looks = LOOKS;
-        let others = self.hand.fetch_add(1, Ordering::Relaxed);
-        let searched = (0..SHARDS_SEARCHED.min(self.shards.len() - 1)).map(|n| others.wrapping_add(n));
+        let shards = self.shards.len();
+        let hand = self.hand.fetch_add(SHARDS_SEARCHED, Ordering::Relaxed);
+        let others = (0..SHARDS_SEARCHED.min(shards - 1)).map(|n| hand.wrapping_add(n) & (shards - 1));
         // what goes is dropped after the lock
-        let idle = [own].into_iter().chain(searched).find_map(|shard| self.write(shard).evict_idle(&mut looks));
+        let idle = [own].into_iter().chain(others).find_map(|shard| self.write(shard).evict_idle(&mut looks));
         idle.or_else(|| self.write(own).evict_needed(&mut looks)).is_some()
     }
 
@@ -171,18 +171,18 @@ impl Keyed {
     }
 
     /// By bits of the hash that the table in the shard looks at last.
-    #[expect(clippy::cast_possible_truncation, reason = "some bits of a hash")]
+    #[inline]
     const fn shard_of(&self, hash: u64) -> usize {
-        (hash >> 32) as usize
+        (hash >> 32) as usize & (self.shards.len() - 1)
     }
 
     #[inline]
     fn read(&self, shard: usize) -> RwLockReadGuard<'_, Shard> {
-        self.shards[shard & (self.shards.len() - 1)].read().unwrap_or_else(PoisonError::into_inner)
+        self.shards[shard].read().unwrap_or_else(PoisonError::into_inner)
     }
 
     fn write(&self, shard: usize) -> RwLockWriteGuard<'_, Shard> {
-        self.shards[shard & (self.shards.len() - 1)].write().unwrap_or_else(PoisonError::into_inner)
+        self.shards[shard].write().unwrap_or_else(PoisonError::into_inner)
     }
 }
 

@@ -58,14 +58,14 @@ impl Listed {
 impl Shard {
     /// Returns the circuit of a key without marking it as used.
     #[inline]
-    pub(super) fn find(&self, hash: u64, origin: Origin<'_>) -> Option<&Listed> {
-        let listed = self.by_key.find(hash, |listed| listed.hash == hash && listed.key.origin() == origin);
+    pub(super) fn find(&self, hash: u64, origin: &Origin<'_>) -> Option<&Listed> {
+        let listed = self.by_key.find(hash, |listed| listed.hash == hash && listed.key.is(origin));
         listed.map(|listed| &**listed)
     }
 
     /// Returns the circuit of a key for a call.
     #[inline]
-    pub(super) fn get(&self, hash: u64, origin: Origin<'_>) -> Option<Circuit> {
+    pub(super) fn get(&self, hash: u64, origin: &Origin<'_>) -> Option<Circuit> {
         let listed = self.find(hash, origin)?;
         // all threads read it, so it is not written for nothing
         if !listed.used.load(Ordering::Relaxed) {
@@ -78,15 +78,11 @@ impl Shard {
         self.by_key.iter().map(|listed| &listed.circuit)
     }
 
-    /// Adds a circuit, unless another one has its key: that one is returned.
-    pub(super) fn add(&mut self, new: &Arc<Listed>) -> Option<Circuit> {
-        if let Some(there) = self.get(new.hash, new.key.origin()) {
-            return Some(there);
-        }
+    /// Adds a circuit whose key is not there yet.
+    pub(super) fn add(&mut self, new: &Arc<Listed>) {
         self.sort(SORTED_BY_ADD);
         self.by_key.insert_unique(new.hash, new.clone(), |listed| listed.hash);
         self.idle.push_back(new.clone());
-        None
     }
 
     /// Looks at the next circuits of both queues and puts each into the queue where it belongs.

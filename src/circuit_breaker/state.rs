@@ -76,8 +76,6 @@ pub struct Machine {
     refused: u64,
     stale: u64,
     now: u64,
-    /// The last time at which something was done with it. Looking at it is not counted.
-    used: u64,
     changes: Vec<Change>,
 }
 
@@ -125,7 +123,6 @@ impl Machine {
             refused: 0,
             stale: 0,
             now: 0,
-            used: 0,
             changes: Vec::new(),
         }
     }
@@ -256,7 +253,7 @@ impl Machine {
 
     /// What it is at this moment.
     pub fn view(&mut self, now: u64) -> View {
-        let now = self.look(now);
+        let now = self.advance(now);
         let closed = self.samples.counts(now);
         let (counts, minimum) = match self.phase {
             Phase::HalfOpen => (self.probes.counts(), self.config.half_open_permits.get()),
@@ -292,7 +289,7 @@ impl Machine {
     /// Whether it holds anything that a new one would not know: it is not closed, or something failed, was slow or is kept
     /// track of.
     pub fn holds_history(&mut self, now: u64) -> bool {
-        let now = self.look(now);
+        let now = self.advance(now);
         let Counts { failed, slow, .. } = self.samples.counts(now);
         self.state() != State::Closed
             || self.ramp.is_some()
@@ -309,14 +306,9 @@ impl Machine {
         !self.changes.is_empty()
     }
 
-    /// The time of the last call of any method but those that only look.
-    pub(super) const fn last_used(&self) -> u64 {
-        self.used
-    }
-
-    /// Notes that it was used.
-    pub(super) fn use_at(&mut self, now: u64) {
-        self.advance(now);
+    /// The time of the last call of any method.
+    pub(super) fn last_used(&self) -> u64 {
+        self.now
     }
 
     pub(super) fn state(&self) -> State {

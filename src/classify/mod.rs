@@ -3,6 +3,7 @@
 mod by_result;
 mod classifier;
 mod error;
+mod folded;
 mod grpc;
 mod hint;
 mod http;

@@ -1,3 +1,4 @@
+use super::folded::{self, Folded};
 use http::Uri;
 use std::{
     fmt::{self, Write},
@@ -39,6 +40,7 @@ pub(super) enum Kind<'a> {
 impl<'a> Origin<'a> {
     /// Creates the origin of a scheme, a host and a port. `host`: a name or an IPv4 address, or an IPv6 address in brackets;
     /// `port`: `None` for the scheme's default.
+    #[inline]
     pub fn new(scheme: &'a str, host: &'a str, port: Option<u16>) -> Self {
         let scheme = Scheme::of(scheme);
         Self(Kind::Web { scheme, host: Host::of(host), port: port.or(scheme.default_port()) })
@@ -51,8 +53,12 @@ impl<'a> Origin<'a> {
 
     /// Returns the origin of a URI; `None` if it has no scheme or no host (a path alone, or the target of a `CONNECT`).
     pub fn of_uri(uri: &'a Uri) -> Option<Self> {
-        let (scheme, authority) = (uri.scheme_str()?, uri.authority()?);
-        let (host, port) = host_and_port(authority.as_str());
+        let (scheme, authority) = (uri.scheme_str()?, uri.authority()?.as_str());
+        // most are a name alone
+        if !folded::has_any(authority.as_bytes(), b':', b'@') {
+            return (!authority.is_empty()).then(|| Self::new(scheme, authority, None));
+        }
+        let (host, port) = host_and_port(authority);
         // Connectors take a port that is no number for the default one, and so does `http::uri::Authority::port_u16`.
         (!host.is_empty()).then(|| Self::new(scheme, host, port.parse().ok()))
     }
@@ -74,6 +80,7 @@ impl<'a> Origin<'a> {
 }
 
 /// Splits an authority; the credentials are left out, and the port is empty where there is none.
+#[inline(never)]
 fn host_and_port(authority: &str) -> (&str, &str) {
     let address = authority.rsplit_once('@').map_or(authority, |(_, address)| address);
     match address.rsplit_once(':') {
@@ -118,7 +125,7 @@ impl<'a> Scheme<'a> {
         }
     }
 
-    const fn default_port(self) -> Option<u16> {
+    pub(super) const fn default_port(self) -> Option<u16> {
         match self {
             Self::Http | Self::Ws => Some(80),
             Self::Https | Self::Wss => Some(443),
@@ -127,7 +134,7 @@ impl<'a> Scheme<'a> {
     }
 
     /// A number for each known scheme, one for all others.
-    const fn code(self) -> u8 {
+    pub(super) const fn code(self) -> u8 {
         match self {
             Self::Http => 0,
             Self::Https => 1,
@@ -157,17 +164,22 @@ pub(super) enum Host<'a> {
 }
 
 impl<'a> Host<'a> {
-    fn of(host: &'a str) -> Self {
-        let address = || host.strip_prefix('[')?.strip_suffix(']')?.parse().ok();
-        address().map_or(Self::Name(host), Self::V6)
+    #[inline]
+    pub(super) fn of(host: &'a str) -> Self {
+        if host.starts_with('[') { Self::in_brackets(host) } else { Self::Name(host) }
+    }
+
+    #[inline(never)]
+    fn in_brackets(host: &'a str) -> Self {
+        let address = host.trim_start_matches('[').trim_end_matches(']').parse();
+        address.map_or(Self::Name(host), Self::V6)
     }
 }
 
 impl PartialEq for Host<'_> {
     fn eq(&self, other: &Self) -> bool {
         match (self, other) {
-            // most are written alike, and comparing them as they are costs less
-            (Self::Name(one), Self::Name(other)) => one == other || one.eq_ignore_ascii_case(other),
+            (Self::Name(one), Self::Name(other)) => is_same(one, other),
             (Self::V6(one), Self::V6(other)) => one == other,
             _ => false,
         }
@@ -176,72 +188,36 @@ impl PartialEq for Host<'_> {
 
 impl Eq for Host<'_> {}
 
-/// What separates origins and keys in the hash; above the codes of schemes.
-const KEY: u8 = 8;
-const V6: u8 = 16;
+/// Without regard to case. Most are written alike, and comparing them as they are costs less.
+#[inline]
+pub(super) fn is_same(one: &str, other: &str) -> bool {
+    one == other || one.eq_ignore_ascii_case(other)
+}
 
 impl Hash for Origin<'_> {
     fn hash<H: Hasher>(&self, state: &mut H) {
-        match self.0 {
-            Kind::Key(key) => {
-                state.write_u8(KEY);
-                key.hash(state);
+        let (scheme, host, port) = match self.0 {
+            Kind::Key(key) => return state.write(key.as_bytes()),
+            Kind::Web { scheme, host, port } => (scheme, host, port),
+        };
+        // Where the host ends is known by its length, and so is where another scheme begins.
+        let first = |len: usize| (len as u64) << 24 | u64::from(port.unwrap_or(0)) << 8 | u64::from(scheme.code());
+        let mut folded = match host {
+            Host::Name(name) => {
+                let mut folded = Folded::new(first(name.len()));
+                folded.add(name.as_bytes(), state);
+                folded
             }
-            Kind::Web { scheme, host, port } => {
-                let mut folded = Folded { chunk: [0; CHUNK], filled: 0 };
-                let [high, low] = port.unwrap_or(0).to_be_bytes();
-                let kind = scheme.code() | if matches!(host, Host::V6(_)) { V6 } else { 0 };
-                folded.write(&[kind, high, low], state);
-                if let Scheme::Other(scheme) = scheme {
-                    folded.write(scheme.as_bytes(), state);
-                    folded.write(b":", state);
-                }
-                match host {
-                    Host::Name(name) => folded.write(name.as_bytes(), state),
-                    Host::V6(address) => folded.write(&address.octets(), state),
-                }
-                folded.end(state);
+            Host::V6(address) => {
+                let mut folded = Folded::new(first(0));
+                folded.add_exact(address.octets(), state);
+                folded
             }
+        };
+        if let Scheme::Other(scheme) = scheme {
+            folded.add(scheme.as_bytes(), state);
         }
-    }
-}
-
-const CHUNK: usize = 64;
-
-/// Hands bytes without regard to case to a hasher, in chunks of one length: a hasher may tell two shorter writes from a longer one.
-struct Folded {
-    chunk: [u8; CHUNK],
-    filled: usize,
-}
-
-impl Folded {
-    #[inline]
-    fn write(&mut self, mut bytes: &[u8], state: &mut impl Hasher) {
-        while bytes.len() >= CHUNK - self.filled {
-            let (now, rest) = bytes.split_at(CHUNK - self.filled);
-            self.chunk[self.filled..].copy_from_slice(now);
-            self.filled = CHUNK;
-            self.flush(state);
-            bytes = rest;
-        }
-        self.chunk[self.filled..self.filled + bytes.len()].copy_from_slice(bytes);
-        self.filled += bytes.len();
-    }
-
-    #[inline]
-    fn flush(&mut self, state: &mut impl Hasher) {
-        let filled = &mut self.chunk[..self.filled];
-        filled.make_ascii_lowercase();
-        state.write(filled);
-        self.filled = 0;
-    }
-
-    #[inline]
-    fn end(mut self, state: &mut impl Hasher) {
-        // no host has this byte, so that no hash is the beginning of another one; there is room, a full chunk was flushed
-        self.chunk[self.filled] = 0xff;
-        self.filled += 1;
-        self.flush(state);
+        folded.end(state);
     }
 }
 

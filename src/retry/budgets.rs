@@ -101,7 +101,7 @@ impl Keyed {
         let Some(origin) = origin else { return self.rest.clone() };
         let hash = self.hasher.hash_one(origin);
         let found = |map: &HashTable<Charged>| {
-            let charged = map.find(hash, |charged| charged.hash == hash && charged.origin.origin() == origin)?;
+            let charged = map.find(hash, |charged| charged.hash == hash && charged.origin.is(&origin))?;
             Some(charged.budget.clone())
         };
         if let Some(budget) = found(&self.by_origin.read().unwrap_or_else(PoisonError::into_inner)) {
