@@ -42,7 +42,7 @@ pub async fn run(options: Receive) -> Result<(), BoxError> {
                 .with_total(Duration::from_secs(5))
                 .with_attempt(Duration::from_millis(400))
                 .with_retry(RetryLayer::new(StandardPolicy::default().with_backoff(backoff)).with_name("crm"))
-                .with_circuit_breaker(CircuitBreakerLayer::new(Circuits::per_authority("crm", circuit))),
+                .with_circuit_breaker(CircuitBreakerLayer::new(Circuits::per_origin("crm", circuit))),
         )
         .service(reqwest::Client::new());
     let worker = Worker::new(queue, Deliver::new(client, to_crm(options.crm.parse()?)))

@@ -32,7 +32,7 @@
 //! ```
 //! use steadfast::circuit_breaker::{Circuit, CircuitBreakerLayer, Circuits, Config};
 //!
-//! let for_a_client = CircuitBreakerLayer::new(Circuits::per_authority("webhooks", Config::default()));
+//! let for_a_client = CircuitBreakerLayer::new(Circuits::per_origin("webhooks", Config::default()));
 //! let for_a_server = CircuitBreakerLayer::new(Circuit::new("orders")).respond();
 //! ```
 //!
@@ -174,6 +174,7 @@ mod probes;
 mod ramp;
 mod readiness;
 mod service;
+mod shard;
 pub mod state;
 mod sync;
 mod telemetry;

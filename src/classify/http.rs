@@ -1,6 +1,6 @@
 use super::{
-    Classify, Evidence, Failure, Outcome, Recorder, Repeatable, Verdict, grpc::GRPC_STATUS, grpc_status, hint, is_grpc,
-    of_error_with, of_status,
+    Classify, Evidence, Failure, Origin, Outcome, Recorder, Repeatable, Verdict, grpc::GRPC_STATUS, grpc_status, hint,
+    is_grpc, of_error_with, of_status,
 };
 use crate::{
     backoff::Hint,
@@ -128,16 +128,11 @@ pub(crate) fn awaits_trailers(headers: &HeaderMap) -> bool {
     is_grpc(headers) && !headers.contains_key(&GRPC_STATUS)
 }
 
-/// Without the userinfo that an authority may carry.
-pub(crate) fn host_and_port(authority: &str) -> &str {
-    authority.rsplit_once('@').map_or(authority, |(_, host)| host)
-}
-
 impl<A, B: Body, E: 'static> Classify<Request<A>, Response<B>, E> for Http {
     type Response = Response<Watch<B>>;
 
-    fn authority<'a>(&self, request: &'a Request<A>) -> Option<&'a str> {
-        request.uri().authority().map(|authority| host_and_port(authority.as_str()))
+    fn origin<'a>(&self, request: &'a Request<A>) -> Option<Origin<'a>> {
+        Origin::of_uri(request.uri())
     }
 
     fn repeatable(&self, request: &Request<A>) -> Repeatable {

@@ -6,10 +6,14 @@ mod capture;
 mod classifier;
 mod error;
 mod evidence;
+mod folded;
 mod grpc;
 mod hint;
 mod http;
 mod maybe_executed;
+mod origin;
+#[cfg(any(feature = "circuit-breaker", feature = "retry"))]
+mod origin_key;
 mod outcome;
 mod recorder;
 #[cfg(any(feature = "queue", feature = "retry", feature = "circuit-breaker"))]
@@ -27,11 +31,12 @@ pub(crate) use grpc::{grpc_status, is_grpc};
 pub use http::Http;
 #[cfg(any(feature = "queue", feature = "reqwest", feature = "retry"))]
 pub(crate) use http::awaits_trailers;
-#[cfg(feature = "reqwest")]
-pub(crate) use http::host_and_port;
 #[cfg(any(feature = "queue", feature = "retry", feature = "circuit-breaker"))]
 pub(crate) use maybe_executed::LastAttempt;
 pub use maybe_executed::MaybeExecuted;
+pub use origin::Origin;
+#[cfg(any(feature = "circuit-breaker", feature = "retry"))]
+pub(crate) use origin_key::OriginKey;
 pub use outcome::{Failure, Outcome, Verdict};
 pub use recorder::{Record, Recorder, Ticket};
 #[cfg(feature = "queue")]

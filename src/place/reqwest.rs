@@ -14,7 +14,7 @@ pub use retry::ReqwestHandle;
 
 use crate::{
     body::{FromReplay, ReplayBody, ReplayError, Watch},
-    classify::{Classify, Evidence, Http, Recorder, Repeatable, Verdict, awaits_trailers, host_and_port},
+    classify::{Classify, Evidence, Http, Origin, Recorder, Repeatable, Verdict, awaits_trailers},
 };
 use http_body_util::BodyExt;
 use reqwest::{Body, Request, Response, ResponseBuilderExt};
@@ -32,11 +32,26 @@ impl FromReplay for Body {
     }
 }
 
+/// The host in the URL of a response that was made from an `http::Response`: it came from no client.
+const NOWHERE: &str = "no.url.provided.local";
+
+fn of_url(url: &reqwest::Url) -> Option<Origin<'_>> {
+    url.host_str().filter(|host| !host.is_empty()).map(|host| Origin::new(url.scheme(), host, url.port()))
+}
+
 impl<E: 'static> Classify<Request, Response, E> for Http {
     type Response = Response;
 
-    fn authority<'a>(&self, request: &'a Request) -> Option<&'a str> {
-        Some(host_and_port(request.url().authority())).filter(|authority| !authority.is_empty())
+    fn origin<'a>(&self, request: &'a Request) -> Option<Origin<'a>> {
+        of_url(request.url())
+    }
+
+    fn asked<'a>(&self, request: &'a Request) -> Option<Origin<'a>> {
+        of_url(request.url())
+    }
+
+    fn answered_by<'a>(&self, response: &'a Response) -> Option<Origin<'a>> {
+        of_url(response.url()).filter(|_| response.url().host_str() != Some(NOWHERE))
     }
 
     fn repeatable(&self, request: &Request) -> Repeatable {

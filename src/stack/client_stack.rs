@@ -32,7 +32,7 @@ impl ClientStack {
             total: TimeoutLayer::total(Self::TOTAL),
             keys: Identity::new(),
             retry: RetryLayer::default().with_name(name.clone()),
-            circuit_breaker: CircuitBreakerLayer::new(Circuits::per_authority(name, Config::default())),
+            circuit_breaker: CircuitBreakerLayer::new(Circuits::per_origin(name, Config::default())),
             attempt: TimeoutLayer::attempt(Self::ATTEMPT),
         }
     }

@@ -64,7 +64,7 @@ impl<P, C, R> TowerPolicy<P, C, R> {
         Self { strategies, budgets: Budget::default().into(), random: Arc::new(Random::new()), turn: None }
     }
 
-    /// A budget that is shared with others, [`Budgets::per_authority`], or [`Budgets::none`].
+    /// A budget that is shared with others, [`Budgets::per_origin`], or [`Budgets::none`].
     #[must_use]
     pub fn with_budget(mut self, budget: impl Into<Budgets>) -> Self {
         self.budgets = budget.into();
@@ -97,7 +97,7 @@ where
             Ok(response) => classify.head(response, repeatable),
             Err(error) => classify.error(error, turn.evidence()),
         };
-        match turn.next(policy, &self.random, verdict, &self.budgets, classify.authority(request)) {
+        match turn.next(policy, &self.random, verdict, &self.budgets, classify.origin(request)) {
             Ok((delay, permit)) => {
                 replay.mark(request, turn.attempt());
                 Some(Wait::new(delay, permit))
