@@ -1,7 +1,4 @@
-use super::{
-    Classify, Failure, Outcome, Recorder, Repeatable, Verdict, grpc::GRPC_STATUS, grpc_status, hint, is_grpc, of_error,
-    of_status,
-};
+use super::{Classify, Failure, Outcome, Recorder, Repeatable, Verdict, grpc_status, hint, of_error, of_status};
 use crate::{
     backoff::Hint,
     body::Watch,
@@ -82,15 +79,18 @@ impl Http {
     fn judge_status(&self, status: StatusCode, headers: &HeaderMap, repeatable: Repeatable) -> Verdict {
         let verdict = of_status(status);
         match (verdict.outcome(), status) {
-            (Outcome::Rejected, StatusCode::CONFLICT)
+            // the request that has the key is still being executed: that is no sign of overload for any other
+            (_, StatusCode::CONFLICT)
                 if repeatable == Repeatable::Keyed && headers.contains_key(header::RETRY_AFTER) =>
             {
-                Verdict::from(Failure::Overloaded).with_hint(self.hint(headers))
+                Verdict::from(Failure::Overloaded).with_hint(self.hint(headers)).neutral_for_health()
             }
-            (Outcome::Failure(_), StatusCode::SERVICE_UNAVAILABLE) => match self.hint(headers) {
-                None => verdict,
-                hint => Verdict::from(Failure::Overloaded).with_hint(hint),
-            },
+            (_, StatusCode::SERVICE_UNAVAILABLE | StatusCode::FORBIDDEN | StatusCode::PAYLOAD_TOO_LARGE) => {
+                match self.hint(headers) {
+                    None => verdict,
+                    hint => Verdict::from(Failure::Overloaded).with_hint(hint),
+                }
+            }
             (Outcome::Failure(_), _) => verdict.with_hint(self.hint(headers)),
             _ => verdict,
         }
@@ -99,11 +99,6 @@ impl Http {
     fn hint(&self, headers: &HeaderMap) -> Option<Hint> {
         hint::of_headers(headers, self.clock.as_deref().unwrap_or(&SystemClock))
     }
-}
-
-/// A gRPC answer whose status is still to come.
-pub(crate) fn awaits_trailers(headers: &HeaderMap) -> bool {
-    is_grpc(headers) && !headers.contains_key(&GRPC_STATUS)
 }
 
 /// Without the userinfo that an authority may carry.
@@ -140,13 +135,12 @@ impl<A, B: Body, E: 'static> Classify<Request<A>, Response<B>, E> for Http {
     }
 
     fn ends_at_head(&self, response: &Response<B>, head: Verdict) -> bool {
-        // as `Watch` does where it is made
-        let ended = response.body().is_end_stream() && !awaits_trailers(response.headers());
-        head.outcome() != Outcome::Success || ended
+        head.outcome() != Outcome::Success || Watch::ends_at_head(response.headers(), response.body())
     }
 
     fn watch(&self, response: Response<B>, head: Verdict, recorder: Recorder) -> Self::Response {
-        let status_in_trailers = awaits_trailers(response.headers());
-        response.map(|body| Watch::new(body, head, status_in_trailers, recorder))
+        let (parts, body) = response.into_parts();
+        let body = Watch::new(body, &parts.headers, head, recorder);
+        Response::from_parts(parts, body)
     }
 }

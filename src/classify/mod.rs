@@ -7,6 +7,7 @@ mod grpc;
 mod hint;
 mod http;
 mod outcome;
+mod rate_limit;
 mod recorder;
 mod status;
 
@@ -14,10 +15,8 @@ pub use by_result::ByResult;
 pub use classifier::{Classify, Repeatable};
 pub use error::of_error;
 pub use grpc::of_grpc_code;
-pub(crate) use grpc::{grpc_status, is_grpc};
+pub(crate) use grpc::{GrpcFormat, PUSHBACK, grpc_status, is_grpc, of_grpc_status};
 pub use http::Http;
-#[cfg(any(feature = "queue", feature = "reqwest", feature = "retry"))]
-pub(crate) use http::awaits_trailers;
 #[cfg(feature = "reqwest")]
 pub(crate) use http::host_and_port;
 pub use outcome::{Failure, Outcome, Verdict};

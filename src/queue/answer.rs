@@ -1,6 +1,7 @@
 use super::{Attempted, Report};
 use crate::{
-    classify::{Failure, Http, Outcome, Repeatable, Verdict, awaits_trailers, grpc_status},
+    body::GrpcWeb,
+    classify::{Failure, GrpcFormat, Http, Outcome, Repeatable, Verdict, grpc_status},
     error::BoxError,
 };
 use bytes::Buf;
@@ -31,7 +32,9 @@ where
     async fn read(self) -> Report {
         let (head, body) = self.into_parts();
         let mut verdict = judge(&head);
-        let mut awaited = awaits_trailers(&head.headers);
+        let format = GrpcFormat::of_awaited(&head.headers);
+        let mut awaited = format == Some(GrpcFormat::Grpc);
+        let mut web = format.filter(|_| !awaited).map(|format| GrpcWeb::new(format == GrpcFormat::WebText));
         let mut body = pin!(body);
         let (mut seen, mut kept) = (0_usize, Vec::new());
         let mut broken = None;
@@ -46,6 +49,9 @@ where
                 Some(Ok(frame)) => match frame.into_data() {
                     Ok(mut data) => {
                         seen = seen.saturating_add(data.remaining());
+                        if let Some(web) = &mut web {
+                            web.read(&data);
+                        }
                         let more = data.remaining().min(Attempted::ERROR.saturating_sub(kept.len()));
                         kept.extend_from_slice(&data.copy_to_bytes(more));
                     }
@@ -57,6 +63,9 @@ where
                     }
                 },
             }
+        }
+        if let (Outcome::Success, Some(status)) = (verdict.outcome(), web.and_then(|web| web.status())) {
+            verdict = status;
         }
         conclude(&head, verdict, awaited && seen < READ, broken, &kept)
     }

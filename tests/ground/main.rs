@@ -17,3 +17,4 @@ mod time;
 mod timeout;
 mod told;
 mod unknown_body;
+mod watch;
