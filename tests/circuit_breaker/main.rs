@@ -24,6 +24,7 @@ mod pend;
 mod places;
 mod ramp;
 mod readers;
+mod readers_grpc;
 mod scenarios;
 mod settings;
 mod support;
