@@ -10,6 +10,7 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, missing_docs, reason = "tests fail by panicking")]
 
 mod beside;
+mod beside_bodies;
 mod bodies;
 mod by_hand;
 mod circuits;
@@ -20,6 +21,7 @@ mod layer;
 mod listeners;
 mod machine;
 mod model;
+mod outage;
 mod pend;
 mod places;
 mod ramp;
