@@ -13,6 +13,9 @@ use std::pin::pin;
 /// Bytes of an answer that are read: enough to keep the connection usable, and no more than a stranger may make us read.
 const READ: usize = 1 << 20;
 
+/// Bytes that are read where a gRPC status is still to come: what its head says is no answer yet.
+const READ_TO_STATUS: usize = 16 << 20;
+
 /// An answer that is read to its end before it is judged: one that breaks off is a failure although its head said 200.
 #[diagnostic::on_unimplemented(
     message = "`Deliver` cannot read the answer `{Self}`",
@@ -39,7 +42,7 @@ where
         let (mut seen, mut kept) = (0_usize, Vec::new());
         let mut broken = None;
         // what is longer than that is given up with its connection; its head has said what there was to say
-        while seen < READ {
+        while seen < if awaited || web.as_ref().is_some_and(|web| !web.is_complete()) { READ_TO_STATUS } else { READ } {
             match body.frame().await {
                 None => break,
                 Some(Err(error)) => {
@@ -64,10 +67,14 @@ where
                 },
             }
         }
-        if let (Outcome::Success, Some(status)) = (verdict.outcome(), web.and_then(|web| web.status())) {
-            verdict = status;
+        if let Some(web) = web {
+            // gRPC-Web that ends without a status is judged by its head, one that is cut is not
+            awaited = !web.is_complete() && seen >= READ_TO_STATUS;
+            if let (Outcome::Success, Some(status)) = (verdict.outcome(), web.status()) {
+                verdict = status;
+            }
         }
-        conclude(&head, verdict, awaited && seen < READ, broken, &kept)
+        conclude(&head, verdict, awaited, broken, &kept)
     }
 }
 
