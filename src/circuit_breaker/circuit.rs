@@ -1,7 +1,7 @@
 use super::{
     config::Config,
     gate::Gate,
-    permit::{NO_SLOT, Permit, Rejected, Signal},
+    permit::{Answered, Kind, NO_SLOT, Permit, Rejected, Signal},
     state::{Machine, Mode, Outlook},
     telemetry::Series,
     view::{Change, State, View},
@@ -220,10 +220,13 @@ impl Circuit {
         self.0.note(self.permit(leave), verdict);
     }
 
-    /// Whoever has the response tells what the call came to.
+    /// The head of the response is here. The recorder goes with the body, and reports what the call came to.
     pub(super) fn into_recorder(self, leave: &Leave) -> Recorder {
-        let ticket = self.permit(leave).to_ticket();
-        Recorder::new(self.0, ticket)
+        let answered = match leave {
+            Leave::Free { generation, began } => Answered::new(*generation, Kind::Took(passed(began.elapsed()))),
+            Leave::Asked(_) => self.0.head(self.permit(leave)),
+        };
+        Recorder::new(self.0, answered.to_ticket())
     }
 
     fn permit(&self, leave: &Leave) -> Permit {
@@ -304,6 +307,15 @@ impl Shared {
         self.series.call(verdict.outcome());
     }
 
+    fn head(&self, permit: Permit) -> Answered {
+        let (answered, changed) = self.gate.head(permit, self.now());
+        if changed {
+            self.tell();
+        }
+        self.look();
+        answered
+    }
+
     /// Those who wait for it may have something to hope for, after whatever was done under the lock.
     #[inline]
     fn look(&self) {
@@ -345,7 +357,23 @@ const fn passed(duration: Duration) -> u64 {
 
 impl Record for Shared {
     fn record(&self, ticket: Ticket, verdict: Verdict) {
-        self.note(Permit::from_ticket(ticket), &verdict);
+        let answered = Answered::from_ticket(ticket);
+        let changed = self.gate.finish(answered, Signal::from(&verdict), verdict.hint(), || self.now());
+        if let Some(changed) = changed {
+            if changed {
+                self.tell();
+            }
+            self.look();
+        }
+        self.series.call(verdict.outcome());
+    }
+
+    fn stalled(&self, _: Ticket, pending: Duration) -> bool {
+        self.gate.is_slow(passed(pending))
+    }
+
+    fn settles_early(&self, ticket: Ticket) -> bool {
+        Answered::from_ticket(ticket).is_probe()
     }
 }
 

@@ -20,7 +20,7 @@
 mod loom;
 
 use super::{
-    permit::{NO_SLOT, Permit, Rejected, Signal},
+    permit::{Answered, Kind, NO_SLOT, Permit, Rejected, Signal},
     state::{Machine, Standing, nanos},
     sync::{AtomicU64, Mutex, MutexGuard, Ordering},
     view::{Reason, State},
@@ -38,8 +38,8 @@ pub(super) struct Gate {
     machine: Mutex<Behind>,
     /// A generation, and below it what a call may take for granted: [`ASK`], [`FLOWS`], [`TRACKED`], or why it is refused.
     pass: AtomicU64,
-    /// [`FLOWS`]: until when successes are counted in `good`, or 0. [`TRACKED`]: until when time changes nothing. Else until when
-    /// calls are refused.
+    /// [`FLOWS`]: until when successes are counted in `good`, or 0. [`TRACKED`]: until when time changes nothing, nor do
+    /// successes that are counted. Else until when calls are refused.
     until: AtomicU64,
     /// From when on a call is slow.
     slow: AtomicU64,
@@ -147,7 +147,7 @@ impl Gate {
         (self.pass.load(Ordering::Acquire) == pass).then_some(until)
     }
 
-    /// What a call came to. Whether the machine has changes to tell of.
+    /// Records the outcome of a call without a body to wait for. Whether the machine has changes to tell of.
     #[inline(never)]
     pub(super) fn record(&self, permit: Permit, signal: Signal, hint: Option<Hint>, now: u64) -> bool {
         let took = now.saturating_sub(permit.started);
@@ -155,6 +155,39 @@ impl Gate {
             return false;
         }
         self.with(|machine| machine.record(permit, signal, hint, Duration::from_nanos(took), now)).1
+    }
+
+    /// The head of a response has arrived; see [`Machine::head`]. A call that is not kept track of takes no lock.
+    pub(super) fn head(&self, permit: Permit, now: u64) -> (Answered, bool) {
+        let took = now.saturating_sub(permit.started);
+        if permit.slot == NO_SLOT {
+            return (Answered::new(permit.generation, Kind::Took(took)), false);
+        }
+        self.with(|machine| machine.head(permit, Duration::from_nanos(took), now))
+    }
+
+    /// Records the outcome at the end of a body. Whether the machine has changes to tell of; `None`: it was not asked. `now` is
+    /// asked for where it depends on it.
+    #[inline(never)]
+    pub(super) fn finish(
+        &self,
+        answered: Answered,
+        signal: Signal,
+        hint: Option<Hint>,
+        now: impl Fn() -> u64,
+    ) -> Option<bool> {
+        if let (Signal::Success, Kind::Took(took)) = (signal, answered.kind)
+            && self.count(answered.generation, took, &now)
+        {
+            return None;
+        }
+        let now = now();
+        Some(self.with(|machine| machine.finish(answered, signal, hint, now)).1)
+    }
+
+    /// Whether a time, in nanoseconds, is that of a slow call.
+    pub(super) fn is_slow(&self, time: u64) -> bool {
+        time >= self.slow.load(Ordering::Acquire)
     }
 
     /// Counts a success beside the machine, if it may be: of a call that is not kept track of. `took`: how long it took, in
@@ -242,10 +275,12 @@ impl Gate {
     /// Says what calls may do until the lock is taken again.
     fn publish(&self, behind: &Behind) {
         let machine = &behind.machine;
-        let (kind, until) = match machine.standing() {
+        let standing = machine.standing();
+        let (kind, until) = match standing {
             Standing::Asks => (ASK, 0),
             Standing::Flows { calm_until } => (FLOWS, calm_until.unwrap_or(0)),
-            Standing::Tracked { due } => (TRACKED, due),
+            // what time changes is done before anything that happens after it is counted
+            Standing::Tracked { due, calm_until } => (TRACKED, due.min(calm_until.unwrap_or(due))),
             Standing::Refuses { state: State::ForcedOpen, until } => (FORCED, until),
             Standing::Refuses { until, .. } => {
                 let place = (OPEN..).zip(REASONS).find(|(_, reason)| *reason == machine.reason);
@@ -262,7 +297,9 @@ impl Gate {
         }
         set(&self.slow, nanos(machine.config.slow));
         set(&self.pass, pass);
-        if kind == FLOWS && until > 0 {
+        let calm =
+            matches!(standing, Standing::Flows { calm_until: Some(_) } | Standing::Tracked { calm_until: Some(_), .. });
+        if calm && until > 0 {
             self.good.store(word(machine.generation, behind.opened_at), Ordering::Release);
         }
     }

@@ -69,8 +69,8 @@ impl<C, M> CircuitBreakerLayer<C, M> {
         }
     }
 
-    /// A call ends with the head of its response: for streams that are meant to last, and for downloads that take longer than
-    /// `slow` and may be given up, which would count as failures. What breaks later is not seen.
+    /// Ends a call with the head of its response: for services whose bodies say nothing about their health. A body that breaks
+    /// off or stalls, and a gRPC status in the trailers, are then not seen.
     #[must_use]
     pub fn until_head(mut self) -> Self {
         self.until_head = true;

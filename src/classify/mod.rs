@@ -15,6 +15,7 @@ mod origin;
 #[cfg(any(feature = "circuit-breaker", feature = "retry"))]
 mod origin_key;
 mod outcome;
+mod rate_limit;
 mod recorder;
 #[cfg(any(feature = "queue", feature = "retry", feature = "circuit-breaker"))]
 mod reported;
@@ -27,10 +28,8 @@ pub use classifier::{Classify, Repeatable};
 pub use error::{of_error, of_error_with};
 pub use evidence::Evidence;
 pub use grpc::of_grpc_code;
-pub(crate) use grpc::{grpc_status, is_grpc};
+pub(crate) use grpc::{GrpcFormat, PUSHBACK, grpc_status, is_grpc, of_grpc_status};
 pub use http::Http;
-#[cfg(any(feature = "queue", feature = "reqwest", feature = "retry"))]
-pub(crate) use http::awaits_trailers;
 #[cfg(any(feature = "queue", feature = "retry", feature = "circuit-breaker"))]
 pub(crate) use maybe_executed::LastAttempt;
 pub use maybe_executed::MaybeExecuted;

@@ -14,7 +14,7 @@ pub use retry::ReqwestHandle;
 
 use crate::{
     body::{FromReplay, ReplayBody, ReplayError, Watch},
-    classify::{Classify, Evidence, Http, Origin, Recorder, Repeatable, Verdict, awaits_trailers},
+    classify::{Classify, Evidence, Http, Origin, Outcome, Recorder, Repeatable, Verdict},
 };
 use http_body_util::BodyExt;
 use reqwest::{Body, Request, Response, ResponseBuilderExt};
@@ -78,9 +78,19 @@ impl<E: 'static> Classify<Request, Response, E> for Http {
         Some(response.extensions_mut())
     }
 
-    fn watch(&self, response: Response, head: Verdict, recorder: Recorder) -> Response {
-        let status_in_trailers = awaits_trailers(response.headers());
-        map_body(response, |body| Body::wrap(Watch::new(body, head, status_in_trailers, recorder)))
+    fn ends_at_head(&self, _: &Response, head: Verdict) -> bool {
+        head.outcome() != Outcome::Success
+    }
+
+    fn watch(&self, mut response: Response, head: Verdict, recorder: Recorder) -> Response {
+        // a body that nothing is recorded of stays as it is, and is not boxed again
+        if recorder.is_nobody() {
+            return response;
+        }
+        let headers = std::mem::take(response.headers_mut());
+        let mut response = map_body(response, |body| Body::wrap(Watch::new(body, &headers, head, recorder)));
+        *response.headers_mut() = headers;
+        response
     }
 }
 
