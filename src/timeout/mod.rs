@@ -41,6 +41,8 @@
 
 mod error;
 mod future;
+#[cfg_attr(not(test), expect(dead_code, reason = "the layers that read it follow"))]
+mod grpc_timeout;
 mod layer;
 mod per_call;
 mod service;
