@@ -1,6 +1,6 @@
-use super::{Message, ReadAnswer, Report, Undecodable};
+use super::{Message, NeverSent, ReadAnswer, Report, Undecodable};
 use crate::{
-    classify::Outcome,
+    classify::{Failure, Outcome, of_error},
     error::{BoxError, BoxFuture},
 };
 use std::{
@@ -80,7 +80,7 @@ where
                 let asked = C::Response::asked(&request);
                 let answer = self.client.call(request);
                 Box::pin(async move {
-                    let answer = answer.await.map_err(Into::into)?;
+                    let answer = answer.await.map_err(|error| failed(error.into()))?;
                     match asked.and_then(|asked| answer.redirected(&asked)) {
                         Some(origin) => Ok(redirected(&origin)),
                         None => Ok(answer.read().await),
@@ -92,6 +92,14 @@ where
                 Box::pin(std::future::ready(Ok(report)))
             }
         }
+    }
+}
+
+/// Marks an error that shows that the request was never sent: here it speaks for the whole attempt.
+fn failed(error: BoxError) -> BoxError {
+    match of_error(&error).outcome() {
+        Outcome::Failure(Failure::NotSent) => NeverSent::new(error).into(),
+        _ => error,
     }
 }
 

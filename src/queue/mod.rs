@@ -202,6 +202,7 @@ pub use crate::token::{StoreId, Token};
 pub use accept::Accept;
 pub use answer::ReadAnswer;
 pub use deliver::{Deliver, MakeRequest};
+use error::NeverSent;
 pub use error::Undecodable;
 pub use handle::Queue;
 pub use history::{Attempted, Reason};

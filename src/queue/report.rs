@@ -1,6 +1,6 @@
-use super::{Attempted, Undecodable};
+use super::{Attempted, NeverSent, Undecodable};
 use crate::{
-    classify::{Outcome, Verdict, of_error},
+    classify::{Failure, Outcome, Verdict, of_error},
     error::{BoxError, chain, find},
 };
 use http::StatusCode;
@@ -20,12 +20,14 @@ pub struct Report {
     status: Option<u16>,
     error: String,
     undecodable: bool,
+    /// Made of an error of `Deliver`, which sends the request itself: only then does "never sent" speak for the whole attempt.
+    delivery: bool,
 }
 
 impl Report {
     /// With this verdict (an [`Outcome`], a [`Failure`](crate::classify::Failure) or a whole [`Verdict`]).
     pub fn new(verdict: impl Into<Verdict>) -> Self {
-        Self { verdict: verdict.into(), status: None, error: String::new(), undecodable: false }
+        Self { verdict: verdict.into(), status: None, error: String::new(), undecodable: false, delivery: false }
     }
 
     /// The message cannot be made into a request: it is dead as `undecodable`.
@@ -33,12 +35,22 @@ impl Report {
         Self { undecodable: true, ..Self::new(Outcome::Rejected).with_error(text(error)) }
     }
 
-    /// What an error comes to: [`Undecodable`] anywhere in its chain, or what [`of_error`] says of it.
+    /// Returns what an error means for the message: [`Undecodable`] anywhere in its chain, or the verdict of [`of_error`].
     pub fn of_error(error: &BoxError) -> Self {
         if find::<Undecodable>(&**error).is_some() {
             return Self::undecodable(&**error);
         }
-        Self::new(of_error(error)).with_error(text(&**error))
+        let delivery = find::<NeverSent>(&**error).is_some();
+        Self { delivery, ..Self::new(of_error(error)).with_error(text(&**error)) }
+    }
+
+    /// The report that a worker acts on. "Never sent" is a statement about one client call. Only [`Deliver`](super::Deliver)
+    /// makes no other call: any other service may have had an effect before the call that failed, so the attempt counts.
+    pub(super) fn acted_on(mut self) -> Self {
+        if !self.delivery && self.verdict.outcome() == Outcome::Failure(Failure::NotSent) {
+            self.verdict = Verdict::from(Failure::Transient).with_hint(self.verdict.hint());
+        }
+        self
     }
 
     /// The status that the other side answered.

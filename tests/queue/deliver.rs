@@ -252,20 +252,25 @@ async fn reqwest_and_hyper_deliver_to_a_real_server() {
 }
 
 #[tokio::test]
-async fn a_peer_that_is_not_there_is_a_failure_that_was_not_sent() {
+async fn a_server_that_is_not_there_uses_no_attempt_and_is_tried_again_after_a_second() {
     let queue = memory();
     queue.enqueue(NewMessage::new("hello")).await.unwrap();
     // bound and not listening any more
     let gone = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
     let make = ToReqwest::new(format!("http://{gone}/").parse().unwrap());
-    let ended = async {
-        while queue.stats().await.unwrap().open() > 0 {
+    let client = reqwest::Client::builder().redirect(reqwest::redirect::Policy::none()).build().unwrap();
+    let refused = async {
+        while queue.stats().await.unwrap().parked == 0 {
             tokio::task::yield_now().await;
         }
     };
-    Worker::new(queue.clone(), Deliver::new(reqwest::Client::new(), make)).with_max_attempts(1).run(ended).await;
-    let letters = queue.dead_letters().list(Filter::all()).await.unwrap().letters;
-    assert_eq!(letters[0].history[0].outcome, "not_sent");
+    Worker::new(queue.clone(), Deliver::new(client, make)).with_max_attempts(1).run(refused).await;
+    let claim = Claim { limit: 1, lease: secs(60), max_attempts: 3 };
+    tokio::time::sleep(crate::support::millis(900)).await;
+    assert!(queue.store().claim("q", claim).await.unwrap().is_empty());
+    tokio::time::sleep(crate::support::millis(150)).await;
+    let message = queue.store().claim("q", claim).await.unwrap().remove(0);
+    assert_eq!((message.attempt(), message.not_sent()), (1, 1));
 }
 
 /// Where the server of the redirect tests sends a request, by its path; `elsewhere` is another server's origin.

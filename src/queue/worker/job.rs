@@ -18,7 +18,7 @@ where
     S::Response: IntoReport,
     S::Error: Into<BoxError>,
 {
-    let lease = message.lease();
+    let (lease, not_sent) = (message.lease(), message.not_sent());
     // held until the store knows what came of it
     let (_held, lost) = Leases::hold(&context, lease);
     let _running = Running::new(&context);
@@ -26,10 +26,10 @@ where
     // in one task with the call, so that a lost lease drops it
     let report = tokio::select! {
         biased;
-        report = attempt(&context, service, message) => report,
+        report = attempt(&context, service, message) => report.acted_on(),
         _ = lost => return,
     };
-    let settle = conclude(&context, lease, &report, begun.elapsed());
+    let settle = conclude(&context, lease, not_sent, &report, begun.elapsed());
     settle_surely(&context, lease, settle).await;
 }
 
@@ -56,7 +56,7 @@ where
     }
 }
 
-fn conclude(context: &Context, lease: Lease, report: &Report, duration: Duration) -> Settle {
+fn conclude(context: &Context, lease: Lease, not_sent: u32, report: &Report, duration: Duration) -> Settle {
     let (queue, outcome) = (&context.queue, report.verdict().outcome().as_str());
     count(names::QUEUE_ATTEMPTS, queue.shared_name(), ("outcome", outcome));
     observe(names::QUEUE_ATTEMPT_SECONDS, queue.shared_name(), duration.as_secs_f64());
@@ -69,7 +69,7 @@ fn conclude(context: &Context, lease: Lease, report: &Report, duration: Duration
         status: report.status(),
         error: report.error().to_owned(),
     };
-    let settle = judge(report, attempted, &context.config, &mut context.random.stream());
+    let settle = judge(report, not_sent, attempted, &context.config, &mut context.random.stream());
     event!(
         DEBUG,
         "attempt ended",
