@@ -12,12 +12,14 @@ pub use deliver::ToReqwest;
 #[cfg(feature = "retry")]
 pub use retry::ReqwestHandle;
 
+use crate::timeout::{InRequest, PerCall};
 use crate::{
     body::{FromReplay, ReplayBody, ReplayError, Watch},
     classify::{Classify, Http, Recorder, Repeatable, Verdict, awaits_trailers, host_and_port, of_error},
 };
 use http_body_util::BodyExt;
 use reqwest::{Body, Request, Response, ResponseBuilderExt};
+use std::time::Duration;
 
 impl FromReplay for Body {
     fn from_replay(body: ReplayBody<Self>) -> Self {
@@ -29,6 +31,14 @@ impl FromReplay for Body {
             None => Self::from(data),
             trailers => Self::from_replay(ReplayBody::whole(data, trailers)),
         }
+    }
+}
+
+/// Its own timeout is the deadline of the call, which all attempts share. (reqwest also applies it to each attempt, with the body
+/// of the response.)
+impl PerCall<Request> for InRequest {
+    fn time_for(&self, request: &Request) -> Option<Duration> {
+        request.timeout().copied()
     }
 }
 

@@ -60,6 +60,9 @@
 
 mod client;
 mod client_stack;
+mod overrides;
+mod retries;
 
-pub use client::Client;
+pub use client::{Client, DeliveryClient};
 pub use client_stack::ClientStack;
+use overrides::Overrides;

@@ -41,8 +41,7 @@
 
 mod error;
 mod future;
-#[cfg_attr(not(test), expect(dead_code, reason = "the layers that read it follow"))]
-mod grpc_timeout;
+pub(crate) mod grpc_timeout;
 mod layer;
 mod per_call;
 mod service;
@@ -50,5 +49,5 @@ mod service;
 pub use error::{Elapsed, Limit};
 pub use future::ResponseFuture;
 pub use layer::TimeoutLayer;
-pub use per_call::{Asked, CallTimeout, Fixed, InExtensions, PerCall};
+pub use per_call::{Asked, CallTimeout, Fixed, InRequest, PerCall};
 pub use service::Timeout;
