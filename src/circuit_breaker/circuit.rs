@@ -105,6 +105,10 @@ impl Circuit {
         &self.0.name
     }
 
+    pub(super) fn shared_name(&self) -> &Arc<str> {
+        &self.0.name
+    }
+
     /// What it does with calls.
     pub fn state(&self) -> State {
         self.0.with(|machine, now| machine.view(now).state)

@@ -1,4 +1,5 @@
-use crate::classify::{Classify, Recorder, Repeatable, Verdict};
+use crate::classify::{Classify, Evidence, Recorder, Repeatable, Verdict};
+use http::{Extensions, HeaderMap, StatusCode};
 use std::{fmt, sync::Arc};
 
 /// A classifier with another key; made by [`CircuitBreakerLayer::keyed_by`](super::CircuitBreakerLayer::keyed_by).
@@ -32,8 +33,20 @@ where
         self.classify.head(response, repeatable)
     }
 
-    fn error(&self, error: &E) -> Verdict {
-        self.classify.error(error)
+    fn error(&self, error: &E, evidence: Evidence) -> Verdict {
+        self.classify.error(error, evidence)
+    }
+
+    fn status(&self, response: &Res) -> Option<StatusCode> {
+        self.classify.status(response)
+    }
+
+    fn headers<'a>(&self, response: &'a Res) -> Option<&'a HeaderMap> {
+        self.classify.headers(response)
+    }
+
+    fn extensions_mut<'a>(&self, response: &'a mut Res) -> Option<&'a mut Extensions> {
+        self.classify.extensions_mut(response)
     }
 
     fn ends_at_head(&self, response: &Res, head: Verdict) -> bool {

@@ -1,9 +1,9 @@
 use super::{CircuitBreaker, Circuits, KeyedBy, Readiness, waiting::Place};
 use crate::{
     answer::{Fail, Respond},
-    classify::{ByResult, Http},
+    classify::{ByError, ByResult, Http, Outcome},
 };
-use std::{fmt, marker::PhantomData, sync::Arc};
+use std::{error::Error, fmt, marker::PhantomData, sync::Arc};
 use tower_layer::Layer;
 
 /// Refuses calls to what does not answer; see the [module docs](crate::circuit_breaker).
@@ -28,9 +28,21 @@ impl CircuitBreakerLayer {
 }
 
 impl CircuitBreakerLayer<ByResult> {
-    /// For any service: `Ok` is a success, errors are judged by [`of_error`](crate::classify::of_error).
+    /// Creates a layer for any service: `Ok` is a success, errors are judged by [`of_error`](crate::classify::of_error). An error
+    /// of a type that is unknown there counts as a failure, whatever it means: [`by_error`](Self::by_error) names its outcome.
     pub fn by_result(circuits: impl Into<Circuits>) -> Self {
         Self::with(circuits, ByResult)
+    }
+}
+
+impl<E, F> CircuitBreakerLayer<ByError<E, F>>
+where
+    E: Error + 'static,
+    F: Fn(&E) -> Outcome + Send + Sync + 'static,
+{
+    /// Creates a layer for any service: `Ok` is a success, `judge` names the outcome of an error of type `E`; see [`ByError`].
+    pub fn by_error(circuits: impl Into<Circuits>, judge: F) -> Self {
+        Self::with(circuits, ByError::new(judge))
     }
 }
 
@@ -104,7 +116,7 @@ impl<S, C, M> Layer<S> for CircuitBreakerLayer<C, M> {
     type Service = CircuitBreaker<S, C, M>;
 
     fn layer(&self, inner: S) -> CircuitBreaker<S, C, M> {
-        CircuitBreaker { inner, layer: self.clone(), skipped: false, place: Place::default() }
+        CircuitBreaker { inner, layer: self.clone(), skipped: false, asked: false, place: Place::default() }
     }
 }
 

@@ -4,7 +4,7 @@ use crate::{
     classify::{Classify, Http},
 };
 use std::{
-    fmt,
+    fmt, mem,
     task::{Context, Poll, ready},
 };
 use tower_service::Service;
@@ -16,13 +16,15 @@ pub struct CircuitBreaker<S, C = Http, M = Fail> {
     /// The circuit refused when readiness was asked for, so the inner service was not asked: it must not be called then,
     /// whatever the circuit says by now.
     pub(super) skipped: bool,
+    /// The inner service was asked whether it is ready since the last call: it may hold a place of a limit for the next one.
+    pub(super) asked: bool,
     /// In the line of those who wait, with [`Readiness::Pend`].
     pub(super) place: Place,
 }
 
 impl<S, C, M, Req> Service<Req> for CircuitBreaker<S, C, M>
 where
-    S: Service<Req>,
+    S: Service<Req> + Clone,
     C: Classify<Req, S::Response, S::Error>,
     M: Answer<Req, C::Response, S::Error>,
 {
@@ -40,7 +42,11 @@ where
             }
             (None, _) => false,
         };
-        if self.skipped { Poll::Ready(Ok(())) } else { self.inner.poll_ready(cx).map_err(M::fail) }
+        if self.skipped {
+            return Poll::Ready(Ok(()));
+        }
+        self.asked = true;
+        self.inner.poll_ready(cx).map_err(M::fail)
     }
 
     fn call(&mut self, request: Req) -> Self::Future {
@@ -52,8 +58,15 @@ where
         // the permit first: else the next one would be woken for it
         self.place.leave();
         match leave {
-            Err(refused) => ResponseFuture::refused(M::answer(&M::see(&request), Cause::Refused(refused))),
+            Err(refused) => {
+                if mem::take(&mut self.asked) {
+                    // a place that the inner service holds for this call is not used; a clone holds none
+                    self.inner = self.inner.clone();
+                }
+                ResponseFuture::refused(M::answer(&M::see(&request), Cause::Refused(refused)))
+            }
             Ok(leave) => {
+                self.asked = false;
                 // made before the call: a panic in it is a failure
                 let call = Call::new(self.layer.parts.clone(), keyed, leave);
                 let repeatable = classify.repeatable(&request);
@@ -65,7 +78,13 @@ where
 
 impl<S: Clone, C, M> Clone for CircuitBreaker<S, C, M> {
     fn clone(&self) -> Self {
-        Self { inner: self.inner.clone(), layer: self.layer.clone(), skipped: false, place: Place::default() }
+        Self {
+            inner: self.inner.clone(),
+            layer: self.layer.clone(),
+            skipped: false,
+            asked: false,
+            place: Place::default(),
+        }
     }
 }
 

@@ -1,4 +1,5 @@
-use super::{Recorder, Verdict};
+use super::{Evidence, Recorder, Verdict};
+use http::StatusCode;
 
 /// Whether a request may be sent a second time, and why.
 ///
@@ -28,7 +29,7 @@ impl Repeatable {
 /// `reqwest`, reqwest's own pair; [`ByResult`](super::ByResult) fits any service.
 ///
 /// ```
-/// use steadfast::classify::{Classify, Failure, Outcome, Recorder, Repeatable, Verdict};
+/// use steadfast::classify::{Classify, Evidence, Failure, Outcome, Recorder, Repeatable, Verdict, of_error_with};
 ///
 /// /// A line protocol whose answers begin with a digit.
 /// struct Lines;
@@ -44,8 +45,8 @@ impl Repeatable {
 ///             _ => Outcome::Rejected.into(),
 ///         }
 ///     }
-///     fn error(&self, error: &E) -> Verdict {
-///         steadfast::classify::of_error(error)
+///     fn error(&self, error: &E, evidence: Evidence) -> Verdict {
+///         of_error_with(error, evidence)
 ///     }
 ///     fn watch(&self, response: String, head: Verdict, recorder: Recorder) -> String {
 ///         recorder.record(head); // the whole answer is here
@@ -75,8 +76,16 @@ pub trait Classify<Req, Res, E>: Send + Sync + 'static {
     /// What the response says before its body is read. `repeatable`: what [`repeatable`](Self::repeatable) said of the request.
     fn head(&self, response: &Res, repeatable: Repeatable) -> Verdict;
 
-    /// What the error says.
-    fn error(&self, error: &E) -> Verdict;
+    /// Judges an error. `evidence`: what the layer that asks knows of the attempt. Without proof in it, no error of a request that
+    /// is not repeatable is [`Failure::NotSent`](super::Failure::NotSent) or [`Outcome::Refused`](super::Outcome::Refused):
+    /// [`of_error_with`](super::of_error_with) keeps to that.
+    fn error(&self, error: &E, evidence: Evidence) -> Verdict;
+
+    /// Returns the status of a response, where responses have one: it is kept with the outcome of an attempt.
+    fn status(&self, response: &Res) -> Option<StatusCode> {
+        let _ = response;
+        None
+    }
 
     /// The response's headers, where it has some: there the other side may say that it has repeated the call already.
     /// `None`: it has none.

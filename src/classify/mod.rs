@@ -1,18 +1,27 @@
 #![doc = include_str!("../../docs/outcomes.md")]
 
+mod by_error;
 mod by_result;
+mod capture;
 mod classifier;
 mod error;
+mod evidence;
 mod grpc;
 mod hint;
 mod http;
+mod maybe_executed;
 mod outcome;
 mod recorder;
+#[cfg(any(feature = "queue", feature = "retry", feature = "circuit-breaker"))]
+mod reported;
 mod status;
 
+pub use by_error::ByError;
 pub use by_result::ByResult;
+pub use capture::ConnectionCapture;
 pub use classifier::{Classify, Repeatable};
-pub use error::of_error;
+pub use error::{of_error, of_error_with};
+pub use evidence::Evidence;
 pub use grpc::of_grpc_code;
 pub(crate) use grpc::{grpc_status, is_grpc};
 pub use http::Http;
@@ -20,6 +29,13 @@ pub use http::Http;
 pub(crate) use http::awaits_trailers;
 #[cfg(feature = "reqwest")]
 pub(crate) use http::host_and_port;
+#[cfg(any(feature = "queue", feature = "retry", feature = "circuit-breaker"))]
+pub(crate) use maybe_executed::LastAttempt;
+pub use maybe_executed::MaybeExecuted;
 pub use outcome::{Failure, Outcome, Verdict};
 pub use recorder::{Record, Recorder, Ticket};
+#[cfg(feature = "queue")]
+pub(crate) use reported::Reported;
+#[cfg(any(feature = "retry", feature = "circuit-breaker"))]
+pub(crate) use reported::{is_reported, report};
 pub use status::of_status;

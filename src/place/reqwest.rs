@@ -15,7 +15,7 @@ pub use retry::ReqwestHandle;
 use crate::timeout::{InRequest, PerCall};
 use crate::{
     body::{FromReplay, ReplayBody, ReplayError, Watch},
-    classify::{Classify, Http, Recorder, Repeatable, Verdict, awaits_trailers, host_and_port, of_error},
+    classify::{Classify, Evidence, Http, Recorder, Repeatable, Verdict, awaits_trailers, host_and_port},
 };
 use http_body_util::BodyExt;
 use reqwest::{Body, Request, Response, ResponseBuilderExt};
@@ -57,8 +57,12 @@ impl<E: 'static> Classify<Request, Response, E> for Http {
         self.judge_head(response.status(), response.headers(), response.extensions(), repeatable)
     }
 
-    fn error(&self, error: &E) -> Verdict {
-        of_error(error)
+    fn error(&self, error: &E, evidence: Evidence) -> Verdict {
+        self.judge_error(error, evidence)
+    }
+
+    fn status(&self, response: &Response) -> Option<http::StatusCode> {
+        Some(response.status())
     }
 
     fn headers<'a>(&self, response: &'a Response) -> Option<&'a http::HeaderMap> {

@@ -1,6 +1,6 @@
 use super::{Message, NeverSent, ReadAnswer, Report, Undecodable};
 use crate::{
-    classify::{Failure, Outcome, of_error},
+    classify::{Evidence, Failure, Outcome, of_error_with},
     error::{BoxError, BoxFuture},
 };
 use std::{
@@ -95,9 +95,10 @@ where
     }
 }
 
-/// Marks an error that shows that the request was never sent: here it speaks for the whole attempt.
+/// Marks an error that shows that the request was never sent: here it speaks for the whole attempt. The client is taken to follow
+/// no redirects, as the docs ask for.
 fn failed(error: BoxError) -> BoxError {
-    match of_error(&error).outcome() {
+    match of_error_with(&error, Evidence::none().without_redirects()).outcome() {
         Outcome::Failure(Failure::NotSent) => NeverSent::new(error).into(),
         _ => error,
     }

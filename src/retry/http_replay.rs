@@ -2,13 +2,18 @@ use super::{MaxRetries, NoRetry, Replay};
 use crate::{
     attempt::Attempt,
     body::{Caps, FromReplay, ReplayHandle, tee},
-    classify::is_grpc,
+    classify::{ConnectionCapture, Repeatable, is_grpc},
+    timeout::grpc_timeout,
 };
 use bytes::Bytes;
-use http::{HeaderName, HeaderValue, Request, request::Parts};
+use http::{HeaderName, HeaderValue, Method, Request, request::Parts};
+use std::time::Duration;
 
 /// gRPC proposal A6: the attempts before this one.
 const PREVIOUS_ATTEMPTS: HeaderName = HeaderName::from_static("grpc-previous-rpc-attempts");
+
+/// A `grpc-timeout` is not written anew for less than this: it has just been read.
+const GRPC_TIMEOUT_STEP: Duration = Duration::from_millis(1);
 
 /// Repeats `http::Request<B>` with a `B:` [`FromReplay`] and, with the feature `reqwest`, reqwest's own request.
 ///
@@ -88,6 +93,25 @@ impl<B: FromReplay> Replay<Request<B>> for HttpReplay {
             let before = HeaderValue::from(attempt.number().saturating_sub(1));
             request.headers_mut().insert(PREVIOUS_ATTEMPTS, before);
         }
+    }
+
+    fn prepare(&self, request: &mut Request<B>, attempt: Attempt) {
+        if let Some(left) = attempt.remaining()
+            && let Some(own) = Replay::call_timeout(self, request)
+            && left < own.saturating_sub(GRPC_TIMEOUT_STEP)
+        {
+            request.headers_mut().insert(grpc_timeout::GRPC_TIMEOUT, grpc_timeout::format(left));
+        }
+    }
+
+    fn capture(&self, request: &mut Request<B>, _: Repeatable) -> ConnectionCapture {
+        // gRPC knows no redirects
+        if is_grpc(request.headers()) { ConnectionCapture::only_hop() } else { ConnectionCapture::of(request) }
+    }
+
+    fn call_timeout(&self, request: &Request<B>) -> Option<Duration> {
+        // every gRPC call is a POST, and most other calls are none
+        if *request.method() == Method::POST { grpc_timeout::parse(request.headers()) } else { None }
     }
 
     fn forbids(&self, request: &Request<B>) -> bool {

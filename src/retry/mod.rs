@@ -154,6 +154,7 @@ mod budget;
 mod budgets;
 mod clone_request;
 mod course;
+mod executed;
 mod fund;
 mod future;
 mod gave_up;

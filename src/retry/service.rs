@@ -3,8 +3,8 @@ use super::{
 };
 use super::{future::Again, shared::Shared};
 use crate::{
-    attempt::Attempt,
-    classify::{Classify, Http},
+    attempt::{Attempt, deadline_after},
+    classify::{Classify, ConnectionCapture, Http, Repeatable},
 };
 use std::{
     fmt, mem,
@@ -33,7 +33,7 @@ impl<S, P, C, R, T> Retry<S, P, C, R, T> {
 
 impl<S, P, C, R, T, Req> Service<Req> for Retry<S, P, C, R, T>
 where
-    S: Service<Req> + Clone,
+    S: Service<Req, Error: 'static> + Clone,
     P: Policy,
     C: Classify<Req, S::Response, S::Error>,
     R: Replay<Req>,
@@ -47,10 +47,10 @@ where
         self.inner.poll_ready(cx)
     }
 
-    fn call(&mut self, request: Req) -> Self::Future {
+    fn call(&mut self, mut request: Req) -> Self::Future {
         let repeatable = self.shared.strategies.classify.repeatable(&request);
         let keyed = self.keyed::<Req>(&request);
-        let outer = Attempt::current_or_default();
+        let outer = self.with_deadline_of(&request, Attempt::current_or_default());
         let max_retries = self.shared.strategies.replay.max_retries(&request).or(self.shared.settings.max_retries);
         if let Some(only) = self.only(outer, max_retries, &request) {
             // Below a retry layer its number stays: that is how the next one down knows. And a layer that is switched off
@@ -59,14 +59,19 @@ where
             let course = Course::new(attempt, repeatable, Some(only)).with_max_retries(max_retries);
             return self.once(request, keyed, course);
         }
+        let capture = match repeatable {
+            Repeatable::Yes => ConnectionCapture::unknown(),
+            _ => self.shared.strategies.replay.capture(&mut request, repeatable),
+        };
         let (mut request, handle) = self.shared.strategies.replay.tee(request, &self.shared.settings.caps);
-        let course = Course::new(outer.with_number(1), repeatable, None).with_max_retries(max_retries);
+        let course =
+            Course::new(outer.with_number(1), repeatable, None).with_max_retries(max_retries).with_capture(capture);
         let Some(handle) = handle else { return self.once(request, keyed, course) };
         // the instance that was made ready is the one that is called, now and for every repeat; a clone is not ready
         let clone = self.inner.clone();
         let mut inner = mem::replace(&mut self.inner, clone);
         self.shared.strategies.replay.prepare(&mut request, course.attempt);
-        let call = Attempt::begin(1, || inner.call(request));
+        let call = course.attempt.begin(|| inner.call(request));
         let again = Some(Again { inner, handle });
         ResponseFuture::new(call, again, self.shared.clone(), keyed, self.settle.clone(), course)
     }
@@ -87,6 +92,18 @@ impl<S, P: Policy, C, R, T> Retry<S, P, C, R, T> {
             Some(Stop::Exhausted)
         } else {
             None
+        }
+    }
+
+    /// The deadline that the request itself sets, if that is sooner.
+    #[inline]
+    fn with_deadline_of<Req>(&self, request: &Req, outer: Attempt) -> Attempt
+    where
+        R: Replay<Req>,
+    {
+        match self.shared.strategies.replay.call_timeout(request) {
+            Some(after) => outer.with_sooner_deadline(deadline_after(after)),
+            None => outer,
         }
     }
 
@@ -116,7 +133,7 @@ impl<S, P: Policy, C, R, T> Retry<S, P, C, R, T> {
         T: Settle<S::Response> + Clone,
     {
         self.shared.strategies.replay.prepare(&mut request, course.attempt);
-        let call = Attempt::begin(course.attempt.number(), || self.inner.call(request));
+        let call = course.attempt.begin(|| self.inner.call(request));
         ResponseFuture::new(call, None, self.shared.clone(), keyed, self.settle.clone(), course)
     }
 }

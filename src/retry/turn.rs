@@ -2,7 +2,7 @@ use super::{Attempts, Budgets, Permit, Policy, Stop, budget::TIMEOUT_COST, cours
 use crate::{
     attempt::Attempt,
     backoff::Random,
-    classify::{Failure, Outcome, Repeatable, Verdict},
+    classify::{Evidence, Failure, Outcome, Repeatable, Verdict},
 };
 use http::Extensions;
 use std::time::Duration;
@@ -44,8 +44,13 @@ impl Turn {
             Some(budget) => Some(budget.withdraw(cost).ok_or(Stop::Budget)?),
             None => None,
         };
-        self.course.go_on(verdict, delay);
+        self.course.go_on(verdict, None, delay);
         Ok((delay, permit))
+    }
+
+    /// What is known of the attempt that failed.
+    pub(crate) fn evidence(&self) -> Evidence {
+        self.course.evidence()
     }
 
     /// The attempt that comes next.

@@ -39,7 +39,6 @@ pub(crate) fn parse(headers: &HeaderMap) -> Option<Duration> {
 
 /// Returns `left` as a header value, in the finest unit in which eight digits suffice, rounded down: the server never allows
 /// itself more time than the client has. More than 99,999,999 hours are written as that many.
-#[allow(dead_code, reason = "only a retry layer writes the header")]
 pub(crate) fn format(left: Duration) -> HeaderValue {
     let nanos = left.as_nanos();
     let fits = UNITS.into_iter().find(|(_, unit)| nanos / unit <= MOST);

@@ -407,6 +407,7 @@ async fn an_open_circuit_does_not_ask_the_inner_service() {
     assert!(service.poll_ready(&mut cx).is_ready() && asked.load(SeqCst));
 }
 
+#[derive(Clone)]
 struct PollReady<F>(F);
 
 fn poll_ready_fn<F: FnMut()>(asked: F) -> PollReady<F> {

@@ -92,7 +92,7 @@ where
         let turn = self.turn.get_or_insert_with(|| Turn::new(repeatable, replay.max_retries(request)));
         let verdict = match result {
             Ok(response) => classify.head(response, repeatable),
-            Err(error) => classify.error(error),
+            Err(error) => classify.error(error, turn.evidence()),
         };
         match turn.next(policy, &self.random, verdict, &self.budgets, classify.authority(request)) {
             Ok((delay, permit)) => {

@@ -37,7 +37,7 @@ where
         // the instance that was made ready is the one that is called, now and for every repeat; a clone is not ready
         let clone = self.inner.clone();
         let mut inner = mem::replace(&mut self.inner, clone);
-        let call = Attempt::begin(attempt.number(), || inner.call(request));
+        let call = attempt.begin(|| inner.call(request));
         PolicyFuture::new(call, inner, policy, next, self.layer.budget.clone(), attempt)
     }
 }

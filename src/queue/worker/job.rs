@@ -4,7 +4,7 @@ use super::{guard::Guarded, judge::judge, leases::Leases, pause::Pause, run::Con
 use crate::{
     attempt::{Attempt, deadline_after},
     classify::Failure,
-    error::BoxError,
+    error::{BoxError, Refused},
     queue::{Attempted, IntoReport, Lease, Message, Report, Settle, counters::Counters},
     telemetry::{count, event, names, observe},
 };
@@ -26,7 +26,7 @@ where
     // in one task with the call, so that a lost lease drops it
     let report = tokio::select! {
         biased;
-        report = attempt(&context, service, message) => report.acted_on(),
+        report = attempt(&context, service, message) => report,
         _ = lost => return,
     };
     let settle = conclude(&context, lease, not_sent, &report, begun.elapsed());
@@ -44,13 +44,16 @@ where
     // the call itself as well: it may panic, and it may ask for the deadline
     let call = async move {
         match service.call(message).await {
-            Ok(answer) => answer.into_report(),
-            Err(error) => Report::of_error(&error.into()),
+            Ok(answer) => (answer.into_report(), None),
+            Err(error) => {
+                let error = error.into();
+                (Report::of_error(&error), Refused::find(&*error).map(|refused| refused.who().to_owned()))
+            }
         }
     };
     let call = Guarded::new(call, Attempt::default().with_deadline(deadline));
     match timeout_at(deadline, call).await {
-        Ok(Ok(report)) => report,
+        Ok(Ok(((report, refused_by), reported))) => report.in_view_of(&reported, refused_by.as_deref()).acted_on(),
         Ok(Err(panic)) => Report::new(Failure::Fault).with_error(format!("panicked: {panic}")),
         Err(_) => Report::new(Failure::Timeout).with_error(format!("not done within {limit:?}")),
     }

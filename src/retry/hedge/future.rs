@@ -1,7 +1,7 @@
 use super::{shared::Shared, tell};
 use crate::{
     attempt::Attempt,
-    classify::{Classify, Outcome, Repeatable, Verdict},
+    classify::{Classify, Evidence, Outcome, Repeatable, Verdict},
     retry::{Budget, Permit, Replay, Stop, course::SHORTEST_ATTEMPT},
 };
 use pin_project_lite::pin_project;
@@ -131,7 +131,7 @@ where
         let budget = this.call.keyed.as_ref().or(settings.listed.budgets.one());
         let judge = |result: &Self::Output| match result {
             Ok(response) => classify.head(response, this.call.repeatable),
-            Err(error) => classify.error(error),
+            Err(error) => classify.error(error, Evidence::of(this.call.repeatable)),
         };
         let (result, verdict, won) = 'end: {
             if let Some(call) = this.first.as_mut().as_pin_mut()
