@@ -39,7 +39,6 @@ pub(crate) use origin_key::OriginKey;
 pub use outcome::{Failure, Outcome, Verdict};
 pub use recorder::{Record, Recorder, Ticket};
 #[cfg(feature = "queue")]
-#[expect(unused_imports, reason = "the worker that listens follows")]
 pub(crate) use reported::Reported;
 #[cfg(any(feature = "retry", feature = "circuit-breaker"))]
 pub(crate) use reported::{is_reported, report};

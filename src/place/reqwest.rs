@@ -12,12 +12,14 @@ pub use deliver::ToReqwest;
 #[cfg(feature = "retry")]
 pub use retry::ReqwestHandle;
 
+use crate::timeout::{InRequest, PerCall};
 use crate::{
     body::{FromReplay, ReplayBody, ReplayError, Watch},
     classify::{Classify, Evidence, Http, Origin, Outcome, Recorder, Repeatable, Verdict},
 };
 use http_body_util::BodyExt;
 use reqwest::{Body, Request, Response, ResponseBuilderExt};
+use std::time::Duration;
 
 impl FromReplay for Body {
     fn from_replay(body: ReplayBody<Self>) -> Self {
@@ -37,6 +39,14 @@ const NOWHERE: &str = "no.url.provided.local";
 
 fn of_url(url: &reqwest::Url) -> Option<Origin<'_>> {
     url.host_str().filter(|host| !host.is_empty()).map(|host| Origin::new(url.scheme(), host, url.port()))
+}
+
+/// Its own timeout is the deadline of the call, which all attempts share. (reqwest also applies it to each attempt, with the body
+/// of the response.)
+impl PerCall<Request> for InRequest {
+    fn time_for(&self, request: &Request) -> Option<Duration> {
+        request.timeout().copied()
+    }
 }
 
 impl<E: 'static> Classify<Request, Response, E> for Http {

@@ -63,6 +63,7 @@ impl<P: Policy, C, R> RetryLayer<P, C, R> {
         let settings = Settings {
             listed: Listed::new("retry".into(), Budget::default().into()),
             caps: Caps::default(),
+            max_retries: None,
             random: Arc::new(Random::new()),
             marker: Some(MarkerLayer::HEADER),
         };

@@ -32,6 +32,26 @@
 //!     .with_idempotency_keys(IdempotencyKeyLayer::new());
 //! ```
 //!
+//! # Below a queue's worker
+//!
+//! A worker retries by itself. [`ClientStack::for_delivery`] is the stack below it: circuit and attempt timeout, without retry and
+//! without a total deadline. [`without_retry`](ClientStack::without_retry) and [`without_total`](ClientStack::without_total) leave
+//! out the one or the other. Both compose with idempotency keys, and make a [`DeliveryClient`].
+//!
+//! # One call
+//!
+//! Every override reaches its layer through the stack:
+//!
+//! | to change | in an `http::Request` | in a `reqwest::Request` | for a clone of the client |
+//! | --- | --- | --- | --- |
+//! | the deadline of the call | [`CallTimeout`](crate::timeout::CallTimeout) | its own `timeout()` | [`Client::with_timeout`] |
+//! | and of a gRPC call | `grpc-timeout`, if that is sooner | | |
+//! | the number of retries | [`MaxRetries`](crate::retry::MaxRetries), [`NoRetry`](crate::retry::NoRetry) | none: reqwest gives no access to extensions | [`Client::with_max_retries`], [`Client::without_retries`] |
+//! | whether a POST is repeatable | an `Idempotency-Key` header | the same | |
+//!
+//! Of several deadlines the soonest ends the call, those of layers above included. A request's own number of retries goes before its
+//! client's. An override is for that call: calls that a handler makes in it have their own settings, but no later deadline.
+//!
 //! # Defaults
 //!
 //! | part | default | why |
@@ -41,6 +61,7 @@
 //! | retry | [`RetryLayer::default`](crate::retry::RetryLayer): 2 retries | |
 //! | circuit breaker | [`Config::default`](crate::circuit_breaker::Config), a circuit for each origin | one that is down does not close the way to the others |
 //! | attempt timeout | 10 s | leaves room for two more attempts |
+//! | `for_delivery` | circuit breaker and attempt timeout as above; no key, retry or total deadline | the worker has its own |
 //!
 //! What comes out is a [`Client`]: `Client<reqwest::Client>` is a name short enough for a field of axum's `State`. A stack with
 //! other parts is a stack of another type, so a part that does not fit is a compile error.
@@ -60,6 +81,9 @@
 
 mod client;
 mod client_stack;
+mod overrides;
+mod retries;
 
-pub use client::Client;
+pub use client::{Client, DeliveryClient};
 pub use client_stack::ClientStack;
+use overrides::Overrides;
