@@ -28,6 +28,7 @@ mod or_body;
 #[cfg(feature = "retry")]
 mod prefetch;
 mod replay;
+mod upload;
 mod watch;
 
 pub use collect::{Collected, Unread, read};
@@ -38,5 +39,5 @@ pub use or_body::OrBody;
 pub use prefetch::Prefetch;
 #[cfg(feature = "retry")]
 pub(crate) use prefetch::Seen;
-pub use replay::{LetGo, ReplayBody, ReplayError, ReplayHandle, tee};
+pub use replay::{LetGo, ReplayBody, ReplayError, ReplayHandle, SourceLost, tee};
 pub use watch::Watch;
