@@ -3,6 +3,7 @@
 mod locks;
 mod memory;
 mod orders;
+mod servers;
 mod superseded;
 mod switches;
 
