@@ -125,7 +125,7 @@ fn a_fixed_delay_with_the_budget_that_every_hedge_layer_has_does_not() {
     for storm in storms("fixed delay", || Some(HedgeLayer::new(DELAY))) {
         assert!(storm.good >= 0.95, "{:.3}", storm.good);
         // and they are made: all that the budget gives
-        assert!((1.045..1.055).contains(&storm.calls), "{:.3}", storm.calls);
+        assert!((1.045..1.06).contains(&storm.calls), "{:.3}", storm.calls);
     }
 }
 

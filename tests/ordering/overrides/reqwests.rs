@@ -1,4 +1,5 @@
 //! The same with reqwest's own request, over real sockets.
+#![expect(clippy::disallowed_types, reason = "the time of real sockets is not paused")]
 
 use super::{ASKED, SECOND, elapsed, retry};
 use axum::{Router, http::HeaderMap, response::IntoResponse, routing::any};
