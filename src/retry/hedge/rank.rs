@@ -32,3 +32,6 @@ const fn rank(verdict: Verdict, is_response: bool) -> (u8, bool, bool) {
 pub(super) fn earlier_is_better(earlier: (Verdict, bool), later: (Verdict, bool)) -> bool {
     rank(earlier.0, earlier.1) < rank(later.0, later.1)
 }
+
+#[cfg(test)]
+mod tests;

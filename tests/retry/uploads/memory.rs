@@ -184,6 +184,8 @@ fn debug_prints_lengths_and_states_and_nothing_of_the_request() {
     let mut map = HeaderMap::new();
     map.insert("x-token", "secret".parse().unwrap());
     printed.push(format!("{:?}", ReplayBody::<Full<Bytes>>::whole("secret".into(), Some(map))));
+    let collected = steadfast::body::Collected { data: "secret".into(), trailers: Some(HeaderMap::new()) };
+    printed.push(format!("{collected:?}"));
     let request = |body| Request::put("http://h/secret").header("authorization", "secret").body(body).unwrap();
     let full = Full::new(Bytes::from("secret"));
     printed.push(format!("{:?}", HttpReplay.tee(request(full), &Caps::default()).1.unwrap()));
