@@ -30,6 +30,15 @@ fn a_body_that_was_taken_over_at_three_of_eleven_bytes_fails_for_ever_and_misses
 }
 
 #[test]
+fn a_body_that_was_taken_over_after_its_last_byte_and_before_its_end_fails_too() {
+    let (mut old, handle) = tee(Source::of([data("abc")]), &Caps::default(), true);
+    assert_eq!(poll(&mut old), "abc");
+    let mut new = handle.again().unwrap();
+    assert_eq!([poll(&mut new), poll(&mut new)], ["abc", "end"]);
+    assert_eq!((old.is_end_stream(), poll(&mut old)), (false, "superseded".into()));
+}
+
+#[test]
 fn it_fails_also_where_the_later_attempt_kept_all_of_it() {
     let (mut old, handle) = tee(eleven(), &Caps::default(), true);
     assert_eq!(poll(&mut old), "abc");
