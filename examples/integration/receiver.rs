@@ -39,7 +39,7 @@ pub async fn run(options: Receive) -> Result<(), BoxError> {
         .layer(
             ClientStack::for_delivery("crm")
                 .with_attempt(Duration::from_millis(400))
-                .with_circuit_breaker(CircuitBreakerLayer::new(Circuits::per_authority("crm", circuit))),
+                .with_circuit_breaker(CircuitBreakerLayer::new(Circuits::per_origin("crm", circuit))),
         )
         .service(reqwest::Client::builder().redirect(Policy::none()).build()?);
     let worker = Worker::new(queue, Deliver::new(client, to_crm(options.crm.parse()?)))

@@ -1,4 +1,5 @@
-use super::replay::add;
+use super::{grpc_web::GrpcWeb, replay::add};
+use crate::classify::Verdict;
 use bytes::Bytes;
 use http::HeaderMap;
 use http_body::{Body, Frame, SizeHint};
@@ -37,6 +38,13 @@ impl<B: Body<Data = Bytes>> Prefetch<B> {
 }
 
 impl<B: Body<Data = Bytes> + Unpin> Prefetch<B> {
+    /// Returns the status of a gRPC-Web response, if it is in what was read.
+    pub(crate) fn grpc_web_status(&self, base64: bool) -> Option<Verdict> {
+        let mut web = GrpcWeb::new(base64);
+        self.read.iter().flatten().filter_map(Frame::data_ref).for_each(|data| web.read(data));
+        web.status()
+    }
+
     /// Reads one more frame and keeps it.
     pub(crate) fn poll_ahead(&mut self, cx: &mut Context<'_>) -> Poll<Seen<'_>> {
         if self.ended {

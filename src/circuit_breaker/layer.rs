@@ -21,7 +21,7 @@ pub(super) struct Parts<C> {
 }
 
 impl CircuitBreakerLayer {
-    /// For HTTP and gRPC: a [`Circuit`](super::Circuit), or [`Circuits::per_authority`].
+    /// For HTTP and gRPC: a [`Circuit`](super::Circuit), or [`Circuits::per_origin`].
     pub fn new(circuits: impl Into<Circuits>) -> Self {
         Self::with(circuits, Http::new())
     }
@@ -69,8 +69,8 @@ impl<C, M> CircuitBreakerLayer<C, M> {
         }
     }
 
-    /// A call ends with the head of its response: for streams that are meant to last, and for downloads that take longer than
-    /// `slow` and may be given up, which would count as failures. What breaks later is not seen.
+    /// Ends a call with the head of its response: for services whose bodies say nothing about their health. A body that breaks
+    /// off or stalls, and a gRPC status in the trailers, are then not seen.
     #[must_use]
     pub fn until_head(mut self) -> Self {
         self.until_head = true;
@@ -88,7 +88,7 @@ impl<C, M> CircuitBreakerLayer<C, M> {
         self
     }
 
-    /// One circuit for each key that `key` finds in a request (a tenant, a route), in place of its authority. `None`: the
+    /// One circuit for each key that `key` finds in a request (a tenant, a route), in place of its origin. `None`: the
     /// circuit without a key.
     ///
     /// The key is borrowed from the request, so that looking up a circuit allocates nothing; one that is put together from
@@ -97,7 +97,7 @@ impl<C, M> CircuitBreakerLayer<C, M> {
     /// ```
     /// use steadfast::circuit_breaker::{CircuitBreakerLayer, Circuits, Config};
     ///
-    /// let circuits = Circuits::per_authority("tenants", Config::default());
+    /// let circuits = Circuits::per_origin("tenants", Config::default());
     /// let layer = CircuitBreakerLayer::new(circuits)
     ///     .keyed_by(|request: &http::Request<String>| request.headers().get("x-tenant")?.to_str().ok());
     /// ```

@@ -51,7 +51,7 @@ where
 
     fn call(&mut self, request: Req) -> Self::Future {
         let Parts { circuits, classify } = &*self.layer.parts;
-        let keyed = circuits.of(classify.authority(&request));
+        let keyed = circuits.of(|| classify.origin(&request));
         let circuit = circuits.chosen(keyed.as_ref());
         let leave =
             if self.skipped { Err(circuit.refuse()) } else { circuit.flows().map_or_else(|| circuit.ask(), Ok) };

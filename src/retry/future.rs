@@ -236,14 +236,13 @@ where
                 report(&this.shared.settings.listed.name, &verdict, None, this.course.made());
             }
         } else if let Some(last) = this.course.executed() {
-            result = match result {
-                Err(error) => Err(executed::disclose(error, last)),
-                Ok(mut held) => {
-                    let extensions = this.settle.extensions_mut(&mut held, |r| strategies.classify.extensions_mut(r));
+            match &mut result {
+                Err(error) => executed::disclose(error, last),
+                Ok(held) => {
+                    let extensions = this.settle.extensions_mut(held, |r| strategies.classify.extensions_mut(r));
                     extensions.into_iter().for_each(executed::disclose_in);
-                    Ok(held)
                 }
-            };
+            }
         }
         this.course.finished = true;
         let Listed { name, budgets } = &*this.shared.settings.listed;

@@ -140,7 +140,7 @@ impl<P, C, R, T> RetryLayer<P, C, R, T> {
         self.set(|settings| settings.listed = Listed::new(name.into(), budgets))
     }
 
-    /// A budget that is shared with others, or [`Budgets::per_authority`].
+    /// A budget that is shared with others, or [`Budgets::per_origin`].
     #[must_use]
     pub fn with_budget(self, budget: impl Into<Budgets>) -> Self {
         let name = self.shared.settings.listed.name.clone();

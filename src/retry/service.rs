@@ -107,7 +107,7 @@ impl<S, P: Policy, C, R, T> Retry<S, P, C, R, T> {
         }
     }
 
-    /// The budget of the request's authority, where each has one.
+    /// The budget of the request's origin, where each has one.
     #[inline]
     fn keyed<Req>(&self, request: &Req) -> Option<Budget>
     where
@@ -115,7 +115,7 @@ impl<S, P: Policy, C, R, T> Retry<S, P, C, R, T> {
         C: Classify<Req, S::Response, S::Error>,
     {
         let budgets = &self.shared.settings.listed.budgets;
-        if budgets.is_keyed() { budgets.of(self.shared.strategies.classify.authority(request)) } else { None }
+        if budgets.is_keyed() { budgets.of(self.shared.strategies.classify.origin(request)) } else { None }
     }
 
     /// The call without a repeat: the inner service stays here.

@@ -35,7 +35,7 @@ impl ClientStack {
             total: TimeoutLayer::per_call_by(Some(Self::TOTAL), Overrides::new()),
             keys: Identity::new(),
             retry: RetryLayer::default().with_name(name.clone()),
-            circuit_breaker: CircuitBreakerLayer::new(Circuits::per_authority(name, Config::default())),
+            circuit_breaker: CircuitBreakerLayer::new(Circuits::per_origin(name, Config::default())),
             attempt: TimeoutLayer::attempt(Self::ATTEMPT),
         }
     }
@@ -61,7 +61,7 @@ impl ClientStack<Identity> {
             total: TimeoutLayer::per_call_by(None, Overrides::new()),
             keys: Identity::new(),
             retry: Identity::new(),
-            circuit_breaker: CircuitBreakerLayer::new(Circuits::per_authority(name, Config::default())),
+            circuit_breaker: CircuitBreakerLayer::new(Circuits::per_origin(name, Config::default())),
             attempt: TimeoutLayer::attempt(ClientStack::ATTEMPT),
         }
     }

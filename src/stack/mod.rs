@@ -1,7 +1,7 @@
 //! The layers of a client in the order that is right, in one line.
 //!
 //! ```text
-//! total deadline > idempotency key > retry > circuit breaker (per authority) > attempt timeout > client
+//! total deadline > idempotency key > retry > circuit breaker (per origin) > attempt timeout > client
 //! ```
 //!
 //! You want [`ClientStack`] around every client of another service. You do not want it in front of your own server (there the
@@ -59,7 +59,7 @@
 //! | total deadline | 30 s | what a person or an upstream waits |
 //! | idempotency key | none is added | a key that the other side ignores would make a POST look repeatable, and do it twice |
 //! | retry | [`RetryLayer::default`](crate::retry::RetryLayer): 2 retries | |
-//! | circuit breaker | [`Config::default`](crate::circuit_breaker::Config), a circuit for each authority | one that is down does not close the way to the others |
+//! | circuit breaker | [`Config::default`](crate::circuit_breaker::Config), a circuit for each origin | one that is down does not close the way to the others |
 //! | attempt timeout | 10 s | leaves room for two more attempts |
 //! | `for_delivery` | circuit breaker and attempt timeout as above; no key, retry or total deadline | the worker has its own |
 //!

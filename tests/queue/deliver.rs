@@ -136,6 +136,61 @@ async fn a_grpc_status_in_the_trailers_is_the_verdict() {
 }
 
 #[tokio::test]
+async fn a_grpc_status_behind_a_long_answer_is_the_verdict() {
+    let chunk = || Ok::<_, BoxError>(http_body::Frame::data(Bytes::from(vec![0; 1 << 20])));
+    let long = |megabytes, end: Option<&'static str>| {
+        let end = end.map(|status| {
+            let trailers = HeaderMap::from_iter([("grpc-status".parse().unwrap(), HeaderValue::from_static(status))]);
+            Ok(http_body::Frame::trailers(trailers))
+        });
+        let frames: Vec<_> = std::iter::repeat_with(chunk).take(megabytes).chain(end).collect();
+        let body = StreamBody::new(tokio_stream::iter(frames));
+        Response::builder().header("content-type", "application/grpc").body(body).unwrap()
+    };
+    let outcome = async |answer: Response<_>| ReadAnswer::read(answer).await.verdict().outcome();
+    assert_eq!(outcome(long(3, Some("0"))).await, Outcome::Success);
+    assert_eq!(outcome(long(3, Some("14"))).await, Outcome::Failure(Failure::Transient));
+    // without a status, and where none has come by then, the message was not done
+    assert_eq!(outcome(long(3, None)).await, Outcome::Failure(Failure::Fault));
+    assert_eq!(outcome(long(100, Some("0"))).await, Outcome::Failure(Failure::Fault));
+}
+
+#[tokio::test]
+async fn a_grpc_web_status_is_read_from_the_last_frame_in_both_encodings() {
+    let (binary, text) = ("application/grpc-web+proto", "application/grpc-web-text+proto");
+    for (content_type, body, outcome) in [
+        (binary, "\0\0\0\0\u{2}hi", Outcome::Success),
+        (text, "AAAAAAJoaQ==gAAAABBncnBjLXN0YXR1czoxNA0K", Outcome::Failure(Failure::Transient)),
+        (text, "AAAAAAJoaQ==gAAAAA9ncnBjLXN0YXR1czowDQo=", Outcome::Success),
+        (text, "AAAAAAJoaQ==", Outcome::Success),
+    ] {
+        let report = report(answer(200, &[("content-type", content_type)], body)).await;
+        assert_eq!(report.verdict().outcome(), outcome, "{content_type} {body:?}");
+    }
+    let frames = [&b"\0\0\0\0\x02hi"[..], b"\x80\0\0\0\x0fgrpc-status:8\r\n"]
+        .map(|frame| Ok::<_, BoxError>(http_body::Frame::data(Bytes::from_static(frame))));
+    let body = StreamBody::new(tokio_stream::iter(frames));
+    let answer = Response::builder().header("content-type", binary).body(body).unwrap();
+    assert_eq!(answer.read().await.verdict().outcome(), Outcome::Failure(Failure::Overloaded));
+}
+
+#[tokio::test]
+async fn what_a_destination_refuses_for_a_while_is_an_overload_and_a_redirect_is_a_rejection_whatever_it_hints() {
+    for status in [403, 409, 413, 429, 503] {
+        let verdict = report(answer(status, &[("retry-after", "60")], "")).await.verdict();
+        let expected = (Outcome::Failure(Failure::Overloaded), Some(Hint::AtLeast(secs(60))));
+        assert_eq!((verdict.outcome(), verdict.hint()), expected, "{status}");
+    }
+    for status in [403, 409, 413] {
+        assert_eq!(report(answer(status, &[], "")).await.verdict().outcome(), Outcome::Rejected);
+    }
+    for status in 300..400 {
+        let report = report(answer(status, &[("retry-after", "60")], "")).await;
+        assert_eq!(report.verdict().outcome(), Outcome::Rejected, "{status}");
+    }
+}
+
+#[tokio::test]
 async fn an_answer_without_end_is_not_read_for_ever() {
     let endless = tokio_stream::iter(std::iter::repeat_with(|| {
         Ok::<_, Infallible>(http_body::Frame::data(Bytes::from(vec![b'x'; 1 << 16])))

@@ -15,7 +15,7 @@ use std::{
 };
 use steadfast::{
     attempt::Attempt,
-    classify::{ByResult, Http, Repeatable},
+    classify::{ByResult, Http, Origin, Repeatable},
     error::{BoxError, find},
     registry::{Value, registry},
     retry::{
@@ -188,12 +188,12 @@ async fn a_budget_of_its_own_is_paid_into_below_a_retry_layer_too() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_dead_authority_does_not_use_up_the_hedges_of_another() {
-    let budgets = steadfast::retry::Budgets::per_authority(Allowance::new().with_start(1).without_trickle());
+async fn a_dead_origin_does_not_use_up_the_hedges_of_another() {
+    let budgets = steadfast::retry::Budgets::per_origin(Allowance::new().with_start(1).without_trickle());
     let service = HedgeLayer::new(ms(100)).with_budget(budgets.clone()).layer(Script::new([Step::Hang, late(1, 200)]));
     service.oneshot(get()).await.unwrap();
-    let left = |authority| budgets.of(Some(authority)).unwrap().left();
-    assert_eq!((left("example.com"), left("other.example")), (0, 1));
+    let left = |origin| budgets.of(Origin::parse(origin)).unwrap().left();
+    assert_eq!((left("HTTP://EXAMPLE.com:80"), left("https://example.com")), (0, 1));
 }
 
 #[tokio::test(start_paused = true)]

@@ -47,7 +47,7 @@ where
         let outer = Attempt::current().unwrap_or_default();
         let repeatable = classify.repeatable(&request);
         let budgets = &settings.listed.budgets;
-        let keyed = if budgets.is_keyed() { budgets.of(classify.authority(&request)) } else { None };
+        let keyed = if budgets.is_keyed() { budgets.of(classify.origin(&request)) } else { None };
         // A keyed one is not: while the first is at work, the other side answers the second with a 409.
         let (mut request, handle) = if repeatable == Repeatable::Yes && !replay.forbids(&request) {
             replay.tee(request, &settings.caps)

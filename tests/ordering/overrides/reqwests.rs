@@ -8,12 +8,13 @@ use std::{
         Arc,
         atomic::{AtomicUsize, Ordering::SeqCst},
     },
-    time::{Duration, Instant},
+    time::Duration,
 };
 use steadfast::{
     stack::{Client, ClientStack},
     timeout::Limit,
 };
+use tokio::time::Instant;
 use tower::{Layer, ServiceExt};
 
 /// Answers 503 after `takes`, and counts.
