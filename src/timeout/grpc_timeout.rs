@@ -1,6 +1,6 @@
 //! The `grpc-timeout` header (gRPC over HTTP/2): at most eight digits and a unit.
 
-use crate::classify::is_grpc;
+use crate::classify::GrpcFormat;
 use http::{HeaderMap, HeaderName, HeaderValue};
 use std::time::Duration;
 
@@ -24,9 +24,7 @@ const UNITS: [(u8, u128); 6] =
 /// not one to eight digits and a unit (`H M S m u n`).
 pub(crate) fn parse(headers: &HeaderMap) -> Option<Duration> {
     // the cheaper question first
-    if !is_grpc(headers) {
-        return None;
-    }
+    GrpcFormat::of(headers)?;
     let value = headers.get(&GRPC_TIMEOUT)?;
     let (unit, digits) = value.as_bytes().split_last()?;
     let (_, nanos) = UNITS.into_iter().find(|(letter, _)| letter == unit)?;

@@ -247,7 +247,7 @@ async fn a_stack_for_delivery_makes_one_attempt_under_the_attempt_timeout_and_a_
     }
     let refused = client.clone().oneshot(get()).await.unwrap_err();
     let refused = steadfast::error::Refused::find(&*refused).unwrap();
-    assert_eq!(refused.who(), "crm/payments.example");
+    assert_eq!(refused.who(), "crm/http://payments.example");
     let elsewhere = Request::get("http://other.example/").body(Body::default()).unwrap();
     let error = client.oneshot(elsewhere).await.unwrap_err();
     assert_eq!(elapsed(&error).0, Limit::Attempt, "another origin is asked all the same");
