@@ -212,7 +212,7 @@ async fn attempts_and_deliveries_that_were_never_sent_have_schedules_of_their_ow
     let worker = running!(Worker::new(queue.clone(), Deliver::new(crm, to_crm())).with_seed(1));
     pass(HOUR).await;
     worker.stop().await;
-    let calls = calls.lock().unwrap();
+    let calls = calls.lock().unwrap().clone();
     let after = |n: usize| calls[n] - calls[n - 1];
     assert!(after(8) >= secs(64), "the eighth delivery that was never sent: {:?}", after(8));
     assert!(after(9) <= secs(2), "the first attempt: {:?}", after(9));
