@@ -1,4 +1,4 @@
-use super::{CircuitBreaker, Circuits, KeyedBy, Readiness, waiting::Place};
+use super::{CircuitBreaker, Circuits, KeyedBy, Readiness, ReleasingLayer, waiting::Place};
 use crate::{
     answer::{Fail, Respond},
     classify::{ByError, ByResult, Http, Outcome},
@@ -88,6 +88,16 @@ impl<C, M> CircuitBreakerLayer<C, M> {
         self
     }
 
+    /// Lets the inner service go when a call is refused, and keeps a clone in its place: what it had reserved when it was made
+    /// ready (the place of a limit, a slot of a buffer) is free at once, and not only at the next call or the drop.
+    ///
+    /// For a service that is kept after a refused call, as `tower::buffer` keeps its own. [`ClientStack`](crate::stack::ClientStack)
+    /// does it by itself, and below a retry layer it is not needed.
+    #[must_use]
+    pub const fn releasing(self) -> ReleasingLayer<Self> {
+        ReleasingLayer::new(self)
+    }
+
     /// One circuit for each key that `key` finds in a request (a tenant, a route), in place of its origin. `None`: the
     /// circuit without a key.
     ///
@@ -116,7 +126,8 @@ impl<S, C, M> Layer<S> for CircuitBreakerLayer<C, M> {
     type Service = CircuitBreaker<S, C, M>;
 
     fn layer(&self, inner: S) -> CircuitBreaker<S, C, M> {
-        CircuitBreaker { inner, layer: self.clone(), skipped: false, asked: false, place: Place::default() }
+        let layer = self.clone();
+        CircuitBreaker { inner, layer, skipped: false, asked: false, release: None, place: Place::default() }
     }
 }
 

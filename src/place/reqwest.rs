@@ -34,19 +34,19 @@ impl FromReplay for Body {
     }
 }
 
+/// The host in the URL of a response that was made from an `http::Response`: it came from no client.
+const NOWHERE: &str = "no.url.provided.local";
+
+fn of_url(url: &reqwest::Url) -> Option<Origin<'_>> {
+    url.host_str().filter(|host| !host.is_empty()).map(|host| Origin::new(url.scheme(), host, url.port()))
+}
+
 /// Its own timeout is the deadline of the call, which all attempts share. (reqwest also applies it to each attempt, with the body
 /// of the response.)
 impl PerCall<Request> for InRequest {
     fn time_for(&self, request: &Request) -> Option<Duration> {
         request.timeout().copied()
     }
-}
-
-/// The host in the URL of a response that was made from an `http::Response`: it came from no client.
-const NOWHERE: &str = "no.url.provided.local";
-
-fn of_url(url: &reqwest::Url) -> Option<Origin<'_>> {
-    url.host_str().filter(|host| !host.is_empty()).map(|host| Origin::new(url.scheme(), host, url.port()))
 }
 
 impl<E: 'static> Classify<Request, Response, E> for Http {

@@ -1,12 +1,12 @@
 use super::{Client, Overrides, client::Attempts};
 use crate::{
-    circuit_breaker::{CircuitBreakerLayer, Circuits, Config},
-    classify::Http,
+    circuit_breaker::{Circuit, CircuitBreakerLayer, Circuits, Config},
+    classify::{ByError, Http, Outcome},
     idempotency::IdempotencyKeyLayer,
-    retry::RetryLayer,
+    retry::{CloneRequest, RetryLayer, StandardPolicy},
     timeout::TimeoutLayer,
 };
-use std::{fmt, sync::Arc, time::Duration};
+use std::{error::Error, fmt, sync::Arc, time::Duration};
 use tower_layer::{Identity, Layer};
 
 /// Deadline, key, retry, circuit and attempt timeout around a client; see the [module docs](crate::stack).
@@ -67,6 +67,48 @@ impl ClientStack<Identity> {
     }
 }
 
+impl<E, F> ClientStack<RetryLayer<StandardPolicy, ByError<E, F>, CloneRequest>, Identity, ByError<E, F>>
+where
+    E: Error + 'static,
+    F: Fn(&E) -> Outcome + Clone + Send + Sync + 'static,
+{
+    /// Creates a stack for a service that is not HTTP, with `Clone` requests: `Ok` is a success, every request may be repeated,
+    /// and `judge` names the outcome of an error of type `E`; see [`ByError`]. One circuit serves all calls.
+    ///
+    /// ```
+    /// use steadfast::{classify::{Failure, Outcome}, stack::ClientStack};
+    /// # #[derive(Debug)] enum DbError { UniqueViolation, Deadlock }
+    /// # impl std::fmt::Display for DbError { fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result { write!(f, "{self:?}") } }
+    /// # impl std::error::Error for DbError {}
+    ///
+    /// let stack = ClientStack::by_error("db", |error: &DbError| match error {
+    ///     DbError::UniqueViolation => Outcome::Rejected, // the database is healthy
+    ///     DbError::Deadlock => Outcome::Failure(Failure::Transient),
+    /// });
+    /// # let _ = stack;
+    /// ```
+    pub fn by_error(name: impl Into<Arc<str>>, judge: F) -> Self {
+        let (name, classify) = (name.into(), ByError::new(judge));
+        Self {
+            total: TimeoutLayer::per_call_by(Some(ClientStack::TOTAL), Overrides::new()),
+            keys: Identity::new(),
+            retry: RetryLayer::with(StandardPolicy::new(), classify.clone(), CloneRequest).with_name(name.clone()),
+            circuit_breaker: CircuitBreakerLayer::with(Circuit::new(name), classify),
+            attempt: TimeoutLayer::attempt(ClientStack::ATTEMPT),
+        }
+    }
+}
+
+impl<P: Clone, R: Clone, T, K> ClientStack<RetryLayer<P, Http, R, T>, K> {
+    /// States that the client below follows no redirects: see [`Http::without_redirects`]. For reqwest, whose client is then built
+    /// with `redirect::Policy::none()`, it is what lets a request that is not repeatable be sent again after a failed connect.
+    #[must_use]
+    pub fn without_redirects(mut self) -> Self {
+        self.retry = self.retry.without_redirects();
+        self
+    }
+}
+
 impl<R, K, C> ClientStack<R, K, C> {
     /// Sets the deadline of the whole call.
     #[must_use]
@@ -124,13 +166,16 @@ impl<R, K, C> ClientStack<R, K, C> {
 
 impl<S, R, K, C> Layer<S> for ClientStack<R, K, C>
 where
+    S: Clone,
     R: Layer<Attempts<S, C>>,
     K: Layer<R::Service>,
 {
     type Service = Client<S, R, K, C>;
 
     fn layer(&self, inner: S) -> Self::Service {
-        let attempts = self.circuit_breaker.layer(self.attempt.layer(inner));
+        // a refused call keeps no place of a limit below
+        let circuit_breaker = self.circuit_breaker.clone().releasing();
+        let attempts = circuit_breaker.layer(self.attempt.layer(inner));
         Client::new(self.total.layer(self.keys.layer(self.retry.layer(attempts))))
     }
 }

@@ -1,5 +1,5 @@
 use crate::{
-    classify::Http,
+    classify::{ByError, Http},
     timeout::{InRequest, PerCall},
 };
 use std::{fmt, marker::PhantomData, time::Duration};
@@ -32,6 +32,14 @@ where
     #[inline]
     fn at_most(&self, request: &Req) -> Option<Duration> {
         InRequest.at_most(request)
+    }
+}
+
+/// A request that is not HTTP carries no time.
+impl<Req, E, F> PerCall<Req> for Overrides<ByError<E, F>> {
+    #[inline]
+    fn time_for(&self, _: &Req) -> Option<Duration> {
+        self.timeout
     }
 }
 
