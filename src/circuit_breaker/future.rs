@@ -74,7 +74,10 @@ where
                 Poll::Ready(match result {
                     Ok(response) => {
                         let head = call.classify().head(&response, *repeatable);
-                        let recorder = if *until_head || call.classify().ends_at_head(&response, head) {
+                        let recorder = if call.is_redirected(call.classify().answered_by(&response)) {
+                            call.record_redirect();
+                            Recorder::nobody()
+                        } else if *until_head || call.classify().ends_at_head(&response, head) {
                             call.record(&head);
                             Recorder::nobody()
                         } else {

@@ -154,6 +154,7 @@
 //! [`CIRCUIT_REFUSED`]: crate::telemetry::names::CIRCUIT_REFUSED
 //! [`CIRCUIT_TRANSITIONS`]: crate::telemetry::names::CIRCUIT_TRANSITIONS
 
+mod asked;
 mod call;
 mod circuit;
 mod circuits;

@@ -22,6 +22,7 @@ mod model;
 mod pend;
 mod places;
 mod ramp;
+mod redirects;
 mod scenarios;
 mod settings;
 mod support;
