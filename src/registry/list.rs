@@ -1,8 +1,14 @@
-use super::{Snapshot, Value};
+use super::{
+    Snapshot, Value,
+    shard::{Shard, Slot},
+};
 use std::{
-    any::Any,
+    any::{Any, TypeId},
     fmt,
-    sync::{Arc, LazyLock, Mutex, PoisonError, Weak},
+    sync::{
+        Arc, LazyLock, Mutex, MutexGuard, PoisonError,
+        atomic::{AtomicU64, Ordering},
+    },
 };
 
 /// Something with a name and a state.
@@ -18,10 +24,22 @@ pub trait Entry: Any + Send + Sync {
 const _: Option<&dyn Entry> = None;
 
 /// A list of [`Entry`]s that holds none of them alive. Clones are the same list.
+///
+/// Adding one is constant work, however many there are. No method of an entry is called, and none is dropped, while a lock is held.
 #[derive(Clone, Default)]
 pub struct Registry {
-    entries: Arc<Mutex<Vec<Weak<dyn Entry>>>>,
+    list: Arc<List>,
 }
+
+#[derive(Default)]
+struct List {
+    shards: [Mutex<Shard>; SHARDS],
+    /// How many were added: entries are in this order.
+    added: AtomicU64,
+}
+
+/// A lock is held for what one shard has to do.
+const SHARDS: usize = 32;
 
 /// The registry of the process.
 pub fn registry() -> &'static Registry {
@@ -35,47 +53,69 @@ impl Registry {
         Self::default()
     }
 
-    /// Lists `entry` for as long as somebody else holds it. Adding it twice lists it once.
+    /// Lists `entry` until it is dropped; the registry holds a [`Weak`](std::sync::Weak). Adding it twice lists it once.
     pub fn add<E: Entry>(&self, entry: &Arc<E>) {
-        let entry: Weak<dyn Entry> = Arc::downgrade(entry) as _;
-        let mut entries = self.entries.lock().unwrap_or_else(PoisonError::into_inner);
-        // dropped ones go when the list would grow, so that adding is cheap on the whole
-        if entries.len() == entries.capacity() {
-            entries.retain(|e| e.strong_count() > 0);
-        }
-        if !entries.iter().any(|e| std::ptr::addr_eq(e.as_ptr(), entry.as_ptr())) {
-            entries.push(entry);
-        }
+        let number = self.list.added.fetch_add(1, Ordering::Relaxed);
+        let slot = Slot { number, of: TypeId::of::<E>(), entry: Arc::downgrade(entry) as _ };
+        lock(&self.list.shards[shard_of(slot.address())]).add(slot);
+        // One shard after the other, whichever the entry is in: an allocator gives memory that was just freed to the next entry,
+        // so that many in a row may be in one shard. A dropped entry is taken out once, so this is constant work over time.
+        let next = usize::try_from(number % SHARDS as u64).unwrap_or(0);
+        let dropped = self.list.shards[next].try_lock().map(|mut shard| shard.sweep());
+        drop(dropped);
     }
 
-    /// The entry of this type and name, if there is one; of several, the one that was added first. It is asked nothing.
+    /// Returns the entry of this type and name, if there is one; of several, the one that was added first. Only its name is asked
+    /// for.
     pub fn find<E: Entry>(&self, name: &str) -> Option<Arc<E>> {
-        let entries: Vec<_> = {
-            let entries = self.entries.lock().unwrap_or_else(PoisonError::into_inner);
-            entries.iter().filter_map(Weak::upgrade).collect()
-        };
-        // the lock is not held here either: the last owner of an entry may be the one above
-        let mut named = entries.into_iter().filter(|entry| entry.name() == name);
-        named.find_map(|entry| (entry as Arc<dyn Any + Send + Sync>).downcast().ok())
+        let mut entries = self.entries(|slot| slot.of == TypeId::of::<E>());
+        entries.retain(|(_, entry)| entry.name() == name);
+        let (_, first) = entries.into_iter().min_by_key(|(number, _)| *number)?;
+        (first as Arc<dyn Any + Send + Sync>).downcast().ok()
     }
 
-    /// What each entry is at this moment, by kind and name.
+    /// What each entry is at this moment, by kind and name, those of one name in the order in which they were added.
     pub fn snapshot(&self) -> Vec<Snapshot> {
-        // the lock is not held while entries are asked
-        let entries: Vec<_> = {
-            let entries = self.entries.lock().unwrap_or_else(PoisonError::into_inner);
-            entries.iter().filter_map(Weak::upgrade).collect()
+        let mut entries = self.entries(|_| true);
+        entries.sort_unstable_by_key(|(number, _)| *number);
+        let of = |entry: &Arc<dyn Entry>| Snapshot {
+            kind: entry.kind(),
+            name: entry.name().to_owned(),
+            state: entry.state(),
         };
-        let mut all: Vec<_> =
-            entries.iter().map(|e| Snapshot { kind: e.kind(), name: e.name().to_owned(), state: e.state() }).collect();
+        let mut all: Vec<_> = entries.iter().map(|(_, entry)| of(entry)).collect();
         all.sort_by(|a, b| (a.kind, &a.name).cmp(&(b.kind, &b.name)));
         all
     }
+
+    /// Some of the entries, with their numbers. No lock is held when they are asked or dropped: each may be the last owner of one.
+    fn entries(&self, which: impl Fn(&Slot) -> bool) -> Vec<(u64, Arc<dyn Entry>)> {
+        let mut entries = Vec::new();
+        for shard in &self.list.shards {
+            let mut shard = lock(shard);
+            let dropped = shard.sweep_all();
+            let some = shard.slots().iter().filter(|slot| which(slot));
+            entries.extend(some.filter_map(|slot| Some((slot.number, slot.entry.upgrade()?))));
+            drop(shard);
+            drop(dropped);
+        }
+        entries
+    }
+}
+
+fn lock(shard: &Mutex<Shard>) -> MutexGuard<'_, Shard> {
+    shard.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// Entries of one size lie at equal distances: their addresses are mixed.
+fn shard_of(address: usize) -> usize {
+    let mixed = (address as u64).wrapping_mul(0x9e37_79b9_7f4a_7c15) >> 32;
+    usize::try_from(mixed).unwrap_or(0) % SHARDS
 }
 
 impl fmt::Debug for Registry {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let n = self.entries.lock().unwrap_or_else(PoisonError::into_inner).len();
+        let n: usize = self.list.shards.iter().map(|shard| lock(shard).slots().len()).sum();
         f.debug_struct("Registry").field("entries", &n).finish()
     }
 }

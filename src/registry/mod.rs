@@ -23,6 +23,7 @@
 //! gets the entry itself by its name: [`Registry::find`].
 
 mod list;
+mod shard;
 mod snapshot;
 
 pub use list::{Entry, Registry, registry};
