@@ -37,7 +37,7 @@ pub(super) struct Keyed {
 const SHARD: usize = 256;
 /// Above this number shards become larger. An empty shard takes a hundred bytes.
 const MOST_SHARDS: usize = 4096;
-/// So many circuits are looked at for a new key when all are full.
+/// So many idle circuits are looked at for a new key when all are full.
 const LOOKS: usize = 64;
 /// So many shards besides the key's own are searched for an idle circuit.
 const SHARDS_SEARCHED: usize = 16;
@@ -159,7 +159,7 @@ impl Keyed {
         let others = (0..SHARDS_SEARCHED.min(shards - 1)).map(|n| hand.wrapping_add(n) & (shards - 1));
         // what goes is dropped after the lock
         let idle = [own].into_iter().chain(others).find_map(|shard| self.write(shard).evict_idle(&mut looks));
-        idle.or_else(|| self.write(own).evict_needed(&mut looks)).is_some()
+        idle.or_else(|| self.write(own).evict_needed()).is_some()
     }
 
     /// Calls `f` with every circuit, outside of all locks.

@@ -38,6 +38,10 @@ const FORGET: Duration = Duration::from_secs(3600);
 /// So many circuits of each queue are looked at when a circuit is added: the queues are in order before the room is used up.
 const SORTED_BY_ADD: usize = 2;
 
+/// So many circuits that were needed are all looked at again for a new key; of more, only some, since it is seldom worth it.
+const FEW: usize = 64;
+const SOME: usize = 16;
+
 /// So many idle circuits that were used lately are passed in the search for one that was not.
 const SPARED: usize = 8;
 
@@ -132,11 +136,11 @@ impl Shard {
         found.or(second).inspect(|gone| self.remove(gone))
     }
 
-    /// Takes out a circuit that was needed and is not any more, if `looks` are enough to find one.
-    pub(super) fn evict_needed(&mut self, looks: &mut usize) -> Option<Arc<Listed>> {
+    /// Takes out a circuit that was needed and is not any more, if it is one of the next.
+    pub(super) fn evict_needed(&mut self) -> Option<Arc<Listed>> {
         let now = Instant::now();
-        for _ in 0..self.needed.len().min(*looks) {
-            *looks -= 1;
+        let looks = if self.needed.len() <= FEW { FEW } else { SOME };
+        for _ in 0..self.needed.len().min(looks) {
             let listed = self.needed.pop_front()?;
             if !listed.is_needed(now) {
                 self.remove(&listed);

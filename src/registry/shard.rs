@@ -26,7 +26,7 @@ impl Slot {
 
 /// A sweep ends at the second live entry, and takes out at most so many dropped ones.
 const LIVE: usize = 2;
-const DROPPED: usize = 256;
+const DROPPED: usize = 32;
 /// Less room than this is not given back.
 const KEPT: usize = 64;
 

@@ -12,6 +12,7 @@
 mod beside;
 mod bodies;
 mod by_hand;
+mod capacity;
 mod circuits;
 mod cost;
 mod handles;
@@ -19,6 +20,7 @@ mod layer;
 mod listeners;
 mod machine;
 mod model;
+mod origins;
 mod pend;
 mod places;
 mod ramp;
