@@ -156,7 +156,7 @@ impl Keyed {
         let mut looks = LOOKS;
         let shards = self.shards.len();
         let hand = self.hand.fetch_add(SHARDS_SEARCHED, Ordering::Relaxed);
-        let others = (0..SHARDS_SEARCHED.min(shards - 1)).map(|n| hand.wrapping_add(n) & (shards - 1));
+        let others = (0..SHARDS_SEARCHED.min(shards)).map(|n| hand.wrapping_add(n) & (shards - 1));
         // what goes is dropped after the lock
         let idle = [own].into_iter().chain(others).find_map(|shard| self.write(shard).evict_idle(&mut looks));
         idle.or_else(|| self.write(own).evict_needed()).is_some()
