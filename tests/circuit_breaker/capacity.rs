@@ -2,19 +2,20 @@
 
 use crate::support::{SECOND, after_a_run_of, reset};
 use std::{
+    fmt,
     future::ready,
     io,
     pin::pin,
     sync::Barrier,
     task::{Context, Poll, Waker},
     thread,
-    time::{Duration, Instant},
+    time::Duration,
 };
 use steadfast::{
     circuit_breaker::{Circuit, CircuitBreakerLayer, Circuits, State},
     registry::Registry,
 };
-use tokio::time::advance;
+use tokio::time::{Instant, advance};
 use tower::{Layer, Service, service_fn};
 
 /// A call with this key, which fails or not.
@@ -23,8 +24,8 @@ struct Ask {
     fails: bool,
 }
 
-fn ask(key: impl ToString, fails: bool) -> Ask {
-    Ask { key: key.to_string(), fails }
+fn ask(key: impl fmt::Display, fails: bool) -> Ask {
+    Ask { key: format!("{key}"), fails }
 }
 
 fn service(circuits: &Circuits) -> impl Service<Ask> + Clone + Send + use<> {
@@ -57,17 +58,18 @@ fn time_of_new_keys(service: &mut impl Service<Ask>, rounds: u32) -> Duration {
 
 #[test]
 fn a_new_key_costs_the_same_beside_a_hundred_thousand_failing_ones_as_beside_a_thousand() {
-    let time = |capacity: u32| {
-        let circuits = Circuits::per_origin("many", after_a_run_of(1)).with_capacity(capacity as usize);
+    let time = |capacity: usize| {
+        let circuits = Circuits::per_origin("many", after_a_run_of(1)).with_capacity(capacity);
         let mut service = service(&circuits);
         // all but a few, which are well: they have to make room first
         for key in 0..capacity {
             call(&mut service, ask(key, key % 1000 != 7));
         }
         let time = time_of_new_keys(&mut service, 40);
-        assert_eq!(circuits.len(), capacity as usize);
-        let is_open = |key: &u32| circuits.find(&key.to_string()).is_some_and(|circuit| circuit.state() == State::Open);
-        assert_eq!((0..capacity).filter(is_open).count() as u32, capacity - capacity / 1000, "one that fails has gone");
+        assert_eq!(circuits.len(), capacity);
+        let is_open =
+            |key: &usize| circuits.find(&key.to_string()).is_some_and(|circuit| circuit.state() == State::Open);
+        assert_eq!((0..capacity).filter(is_open).count(), capacity - capacity / 1000, "one that fails has gone");
         time
     };
     let (few, many) = (time(1000), time(100_000));

@@ -1,6 +1,7 @@
 //! The circuit breaker, from outside.
 #![cfg(all(
     feature = "circuit-breaker",
+    feature = "retry",
     feature = "serde",
     feature = "metrics",
     feature = "reqwest",

@@ -12,7 +12,9 @@ use http::{HeaderMap, Method, StatusCode};
 use std::{convert::Infallible, net::SocketAddr, time::Duration};
 use steadfast::{
     circuit_breaker::{Circuit, CircuitBreakerLayer, Circuits, State},
+    classify::Origin,
     error::{BoxError, Refused},
+    retry::{Allowance, Budgets, RetryLayer},
     setting::Ratio,
 };
 use tokio::net::TcpListener;
@@ -162,6 +164,21 @@ async fn a_redirect_is_a_good_probe() {
         call(&client, request(asked, "/to/down")).await.unwrap();
     }
     assert_eq!(circuit.state(), State::Closed);
+}
+
+#[tokio::test]
+async fn the_budget_of_the_asked_origin_is_paid_into_and_charged_behind_a_redirect() {
+    let target = serve(Router::new().route("/{how}", get(answer))).await;
+    let asked = asked(target).await;
+    let budgets = Budgets::per_origin(Allowance::new().with_start(1).without_trickle());
+    let left = |address: SocketAddr| budgets.of(Origin::parse(&format!("http://{address}"))).unwrap().left();
+    let client = RetryLayer::default().with_budget(budgets.clone()).layer(reqwest::Client::new());
+    for _ in 0..10 {
+        client.clone().oneshot(request(asked, "/to/well")).await.unwrap().bytes().await.unwrap();
+    }
+    assert_eq!((left(asked), left(target)), (3, 1));
+    client.clone().oneshot(request(asked, "/to/down")).await.unwrap();
+    assert_eq!((left(asked), left(target)), (1, 1));
 }
 
 #[tokio::test(start_paused = true)]

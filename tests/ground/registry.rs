@@ -1,10 +1,8 @@
 //! The list of everything that has a name and a state.
 
-use std::{
-    sync::Arc,
-    time::{Duration, Instant},
-};
+use std::{sync::Arc, time::Duration};
 use steadfast::registry::{Entry, Registry, Value};
+use tokio::time::Instant;
 
 struct Pool(&'static str, &'static str);
 
@@ -131,6 +129,12 @@ fn a_snapshot_is_written_out_as_plain_values() {
     assert_eq!(json, serde_json::json!([{ "kind": "pool", "name": "db", "state": state }]));
 }
 
+fn add_all<E: Entry>(registry: &Registry, entries: &[Arc<E>]) {
+    for entry in entries {
+        registry.add(entry);
+    }
+}
+
 /// How many entries the registry holds, those that were dropped included.
 fn held(registry: &Registry) -> usize {
     format!("{registry:?}").chars().filter(char::is_ascii_digit).collect::<String>().parse().unwrap()
@@ -141,7 +145,7 @@ fn time_to_add(registry: &Registry, rounds: usize) -> Duration {
     let time = |_| {
         let pools: Vec<_> = (0..1000).map(|_| Arc::new(Pool("pool", "timed"))).collect();
         let start = Instant::now();
-        pools.iter().for_each(|pool| registry.add(pool));
+        add_all(registry, &pools);
         start.elapsed()
     };
     (0..rounds).map(time).min().unwrap()
@@ -152,7 +156,7 @@ fn adding_takes_as_long_with_forty_thousand_entries_as_with_none_and_dropped_one
     let registry = Registry::new();
     let empty = time_to_add(&registry, 20);
     let many: Vec<_> = (0..40_000).map(|_| Arc::new(Pool("pool", "one of many"))).collect();
-    many.iter().for_each(|pool| registry.add(pool));
+    add_all(&registry, &many);
     let full = time_to_add(&registry, 20);
     assert!(full < 10 * empty, "a thousand took {empty:?} at first and {full:?} beside 40,000");
     assert_eq!(registry.snapshot().len(), 40_000);
@@ -172,7 +176,7 @@ fn adding_takes_as_long_with_forty_thousand_entries_as_with_none_and_dropped_one
 fn of_several_with_one_name_the_first_that_is_left_is_found() {
     let registry = Registry::new();
     let mut pools: Vec<_> = (0..200).map(|_| Arc::new(Pool("pool", "db"))).collect();
-    pools.iter().for_each(|pool| registry.add(pool));
+    add_all(&registry, &pools);
     // again, and it is as old as it was
     registry.add(&pools[199]);
     for left in (1..200).rev() {
@@ -197,7 +201,7 @@ fn entries_of_one_name_are_listed_in_the_order_in_which_they_were_added() {
     }
     let registry = Registry::new();
     let all: Vec<_> = (0..500).map(|number| Arc::new(Numbered(number))).collect();
-    all.iter().for_each(|entry| registry.add(entry));
+    add_all(&registry, &all);
     let listed: Vec<_> = registry.snapshot().into_iter().map(|entry| entry.state[0].1.clone()).collect();
     assert_eq!(listed, (0..500).map(Value::Count).collect::<Vec<_>>());
 }
