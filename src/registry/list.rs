@@ -38,7 +38,7 @@ struct List {
     added: AtomicU64,
 }
 
-/// A lock is held for what one shard has to do.
+/// Each has its own lock.
 const SHARDS: usize = 32;
 
 /// The registry of the process.
@@ -74,7 +74,8 @@ impl Registry {
         (first as Arc<dyn Any + Send + Sync>).downcast().ok()
     }
 
-    /// What each entry is at this moment, by kind and name, those of one name in the order in which they were added.
+    /// Returns the state of each entry at this moment, by kind and name; entries of one name are in the order in which they were
+    /// added.
     pub fn snapshot(&self) -> Vec<Snapshot> {
         let mut entries = self.entries(|_| true);
         entries.sort_unstable_by_key(|(number, _)| *number);

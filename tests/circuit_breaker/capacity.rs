@@ -1,4 +1,4 @@
-//! Many circuits: what a new key costs when there is no room, and what a change of settings reaches.
+//! Many circuits: the cost of a new key when there is no room, and changes of settings while circuits are made.
 
 use crate::support::{SECOND, after_a_run_of, reset};
 use std::{

@@ -1,4 +1,4 @@
-//! What a redirect that the client follows by itself does to the circuit of the origin that was asked.
+//! Redirects that the client follows by itself, and the circuit of the origin that was asked.
 
 use crate::support::{after_a_run_of, at_half_of, n};
 use axum::{
@@ -29,7 +29,7 @@ async fn serve(app: Router) -> SocketAddr {
 
 const SLOW: Duration = Duration::from_millis(60);
 
-/// Answers as the path says.
+/// Responds in the way that the path names.
 async fn answer(Path(how): Path<String>) -> Response {
     match how.as_str() {
         "down" => StatusCode::SERVICE_UNAVAILABLE.into_response(),

@@ -161,7 +161,7 @@ fn adding_takes_as_long_with_forty_thousand_entries_as_with_none_and_dropped_one
     assert!(full < 10 * empty, "a thousand took {empty:?} at first and {full:?} beside 40,000");
     assert_eq!(registry.snapshot().len(), 40_000);
     drop(many);
-    // what is added from now on sweeps the rest out, and nobody has to look
+    // later additions sweep the rest out, without a snapshot or a search
     for _ in 0..2000 {
         registry.add(&Arc::new(Pool("pool", "short-lived")));
     }
