@@ -1,12 +1,12 @@
 use super::{
     Snapshot, Value,
-    shard::{Shard, Slot},
+    shard::{Shard, address},
 };
 use std::{
-    any::{Any, TypeId},
+    any::Any,
     fmt,
     sync::{
-        Arc, LazyLock, Mutex, MutexGuard, PoisonError,
+        Arc, LazyLock, Mutex, MutexGuard, PoisonError, Weak,
         atomic::{AtomicU64, Ordering},
     },
 };
@@ -25,7 +25,7 @@ const _: Option<&dyn Entry> = None;
 
 /// A list of [`Entry`]s that holds none of them alive. Clones are the same list.
 ///
-/// Adding one is constant work, however many there are. No method of an entry is called, and none is dropped, while a lock is held.
+/// Adding one is little work, however many there are. No method of an entry is called, and none is dropped, while a lock is held.
 #[derive(Clone, Default)]
 pub struct Registry {
     list: Arc<List>,
@@ -53,31 +53,29 @@ impl Registry {
         Self::default()
     }
 
-    /// Lists `entry` until it is dropped; the registry holds a [`Weak`](std::sync::Weak). Adding it twice lists it once.
+    /// Lists `entry` until it is dropped; the registry holds a [`Weak`]. Adding it twice lists it once.
     pub fn add<E: Entry>(&self, entry: &Arc<E>) {
         let number = self.list.added.fetch_add(1, Ordering::Relaxed);
-        let slot = Slot { number, of: TypeId::of::<E>(), entry: Arc::downgrade(entry) as _ };
-        lock(&self.list.shards[shard_of(slot.address())]).add(slot);
+        let entry: Weak<dyn Entry> = Arc::downgrade(entry) as _;
+        lock(&self.list.shards[shard_of(address(&entry))]).add(number, entry);
         // One shard after the other, whichever the entry is in: an allocator gives memory that was just freed to the next entry,
-        // so that many in a row may be in one shard. A dropped entry is taken out once, so this is constant work over time.
+        // so that many in a row may be in one shard.
         let next = usize::try_from(number % SHARDS as u64).unwrap_or(0);
-        let dropped = self.list.shards[next].try_lock().map(|mut shard| shard.sweep());
-        drop(dropped);
+        lock(&self.list.shards[next]).sweep();
     }
 
     /// Returns the entry of this type and name, if there is one; of several, the one that was added first. Only its name is asked
     /// for.
     pub fn find<E: Entry>(&self, name: &str) -> Option<Arc<E>> {
-        let mut entries = self.entries(|slot| slot.of == TypeId::of::<E>());
-        entries.retain(|(_, entry)| entry.name() == name);
-        let (_, first) = entries.into_iter().min_by_key(|(number, _)| *number)?;
-        (first as Arc<dyn Any + Send + Sync>).downcast().ok()
+        let of_type = |(number, entry)| Some((number, (entry as Arc<dyn Any + Send + Sync>).downcast::<E>().ok()?));
+        let named = self.entries().into_iter().filter_map(of_type).filter(|(_, entry)| entry.name() == name);
+        named.min_by_key(|(number, _)| *number).map(|(_, first)| first)
     }
 
     /// Returns the state of each entry at this moment, by kind and name; entries of one name are in the order in which they were
     /// added.
     pub fn snapshot(&self) -> Vec<Snapshot> {
-        let mut entries = self.entries(|_| true);
+        let mut entries = self.entries();
         entries.sort_unstable_by_key(|(number, _)| *number);
         let of = |entry: &Arc<dyn Entry>| Snapshot {
             kind: entry.kind(),
@@ -89,16 +87,11 @@ impl Registry {
         all
     }
 
-    /// Some of the entries, with their numbers. No lock is held when they are asked or dropped: each may be the last owner of one.
-    fn entries(&self, which: impl Fn(&Slot) -> bool) -> Vec<(u64, Arc<dyn Entry>)> {
+    /// All entries, with their numbers. No lock is held when they are asked or dropped: each may be the last owner of one.
+    fn entries(&self) -> Vec<(u64, Arc<dyn Entry>)> {
         let mut entries = Vec::new();
         for shard in &self.list.shards {
-            let mut shard = lock(shard);
-            let dropped = shard.sweep_all();
-            let some = shard.slots().iter().filter(|slot| which(slot));
-            entries.extend(some.filter_map(|slot| Some((slot.number, slot.entry.upgrade()?))));
-            drop(shard);
-            drop(dropped);
+            entries.extend(lock(shard).live());
         }
         entries
     }
@@ -116,7 +109,7 @@ fn shard_of(address: usize) -> usize {
 
 impl fmt::Debug for Registry {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let n: usize = self.list.shards.iter().map(|shard| lock(shard).slots().len()).sum();
+        let n: usize = self.list.shards.iter().map(|shard| lock(shard).len()).sum();
         f.debug_struct("Registry").field("entries", &n).finish()
     }
 }

@@ -1,91 +1,64 @@
 use super::Entry;
-use std::{any::TypeId, collections::HashMap, sync::Weak};
+use std::{
+    collections::BTreeMap,
+    sync::{Arc, Weak},
+};
 
-/// Some of a registry's entries, in no order.
+/// Some of a registry's entries, by their addresses. An address is not used again while the entry is listed: a [`Weak`] keeps the
+/// memory, and nothing else of an entry that was dropped.
 #[derive(Default)]
 pub(super) struct Shard {
-    slots: Vec<Slot>,
-    /// The place of each entry in `slots`. An address is not used again as long as the slot is there, since it keeps the memory.
-    by_address: HashMap<usize, usize>,
-    /// The slot that is looked at next.
+    entries: BTreeMap<usize, Slot>,
+    /// The address at which the next sweep begins.
     hand: usize,
 }
 
-pub(super) struct Slot {
-    /// How many entries of the registry were added before.
-    pub(super) number: u64,
-    pub(super) of: TypeId,
-    pub(super) entry: Weak<dyn Entry>,
+struct Slot {
+    number: u64,
+    entry: Weak<dyn Entry>,
 }
 
-impl Slot {
-    pub(super) fn address(&self) -> usize {
-        self.entry.as_ptr().cast::<()>().addr()
-    }
-}
-
-/// A sweep ends at the second live entry, and takes out at most so many dropped ones.
+/// A sweep ends at the second live entry, and takes out at most [`DROPPED`] others.
 const LIVE: usize = 2;
 const DROPPED: usize = 32;
-/// Less room than this is not given back.
-const KEPT: usize = 64;
 
 impl Shard {
-    /// Adds an entry if it is not there yet.
-    pub(super) fn add(&mut self, slot: Slot) {
-        self.by_address.entry(slot.address()).or_insert_with(|| {
-            self.slots.push(slot);
-            self.slots.len() - 1
-        });
+    /// Adds an entry if it is not there yet. `number`: its place in the order of all entries.
+    pub(super) fn add(&mut self, number: u64, entry: Weak<dyn Entry>) {
+        self.entries.entry(address(&entry)).or_insert(Slot { number, entry });
     }
 
-    /// Takes out some entries that were dropped. The caller frees their memory when the lock is released.
-    pub(super) fn sweep(&mut self) -> Vec<Slot> {
-        let (mut live, mut dropped) = (0, Vec::new());
-        while live < LIVE && dropped.len() < DROPPED && !self.slots.is_empty() {
-            self.hand %= self.slots.len();
-            if self.slots[self.hand].entry.strong_count() > 0 {
-                self.hand += 1;
+    /// Takes out some of the entries that were dropped. Each is taken out once, so this is little work over time.
+    pub(super) fn sweep(&mut self) {
+        let (mut live, mut dropped, mut next) = (0, Vec::new(), 0);
+        for (address, slot) in self.entries.range(self.hand..) {
+            if slot.entry.strong_count() == 0 {
+                dropped.push(*address);
+            } else {
                 live += 1;
-            } else {
-                dropped.push(self.remove(self.hand));
+            }
+            if live == LIVE || dropped.len() == DROPPED {
+                next = address + 1;
+                break;
             }
         }
-        self.shrink();
-        dropped
-    }
-
-    /// Takes out all entries that were dropped.
-    pub(super) fn sweep_all(&mut self) -> Vec<Slot> {
-        let (mut at, mut dropped) = (0, Vec::new());
-        while at < self.slots.len() {
-            if self.slots[at].entry.strong_count() > 0 {
-                at += 1;
-            } else {
-                dropped.push(self.remove(at));
-            }
-        }
-        self.shrink();
-        dropped
-    }
-
-    fn remove(&mut self, at: usize) -> Slot {
-        let gone = self.slots.swap_remove(at);
-        self.by_address.remove(&gone.address());
-        if let Some(moved) = self.slots.get(at) {
-            self.by_address.insert(moved.address(), at);
-        }
-        gone
-    }
-
-    fn shrink(&mut self) {
-        if self.slots.capacity() > KEPT.max(4 * self.slots.len()) {
-            self.slots.shrink_to(2 * self.slots.len());
-            self.by_address.shrink_to(2 * self.slots.len());
+        self.hand = next;
+        for address in dropped {
+            self.entries.remove(&address);
         }
     }
 
-    pub(super) fn slots(&self) -> &[Slot] {
-        &self.slots
+    /// Takes out all entries that were dropped, and returns the others with their numbers.
+    pub(super) fn live(&mut self) -> impl Iterator<Item = (u64, Arc<dyn Entry>)> {
+        self.entries.retain(|_, slot| slot.entry.strong_count() > 0);
+        self.entries.values().filter_map(|slot| Some((slot.number, slot.entry.upgrade()?)))
     }
+
+    pub(super) fn len(&self) -> usize {
+        self.entries.len()
+    }
+}
+
+pub(super) fn address(entry: &Weak<dyn Entry>) -> usize {
+    entry.as_ptr().cast::<()>().addr()
 }
