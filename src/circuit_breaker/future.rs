@@ -75,7 +75,10 @@ where
                     Ok(response) => {
                         let head = call.classify().head(&response, *repeatable);
                         call.report(&head, |classify| classify.status(&response));
-                        let recorder = if *until_head || call.classify().ends_at_head(&response, head) {
+                        let recorder = if call.is_redirected(call.classify().answered_by(&response)) {
+                            call.record_redirect();
+                            Recorder::nobody()
+                        } else if *until_head || call.classify().ends_at_head(&response, head) {
                             call.record(&head);
                             Recorder::nobody()
                         } else {
