@@ -1,5 +1,5 @@
 use super::status_place::StatusPlace;
-use crate::classify::{Failure, Outcome, Recorder, Verdict, grpc_status};
+use crate::classify::{Failure, GrpcFormat, Outcome, Recorder, Verdict, grpc_status};
 use http::HeaderMap;
 use http_body::{Body, Frame, SizeHint};
 use pin_project_lite::pin_project;
@@ -87,7 +87,8 @@ impl<B: Body> Watch<B> {
     /// Whether a response whose head is a success has nothing left to wait for.
     pub(crate) fn ends_at_head(headers: &HeaderMap, body: &B) -> bool {
         let ended = body.is_end_stream() || body.size_hint().exact() == Some(0);
-        ended && StatusPlace::of(headers, body).ended().outcome() == Outcome::Success
+        // gRPC without a body has no status
+        ended && GrpcFormat::of_awaited(headers) != Some(GrpcFormat::Grpc)
     }
 }
 
