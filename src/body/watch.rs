@@ -86,9 +86,8 @@ impl<B: Body> Watch<B> {
 
     /// Whether a response whose head is a success has nothing left to wait for.
     pub(crate) fn ends_at_head(headers: &HeaderMap, body: &B) -> bool {
-        let ended = body.is_end_stream() || body.size_hint().exact() == Some(0);
         // gRPC without a body has no status
-        ended && GrpcFormat::of_awaited(headers) != Some(GrpcFormat::Grpc)
+        body.is_end_stream() && GrpcFormat::of_awaited(headers) != Some(GrpcFormat::Grpc)
     }
 }
 

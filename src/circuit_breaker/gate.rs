@@ -241,16 +241,16 @@ impl Gate {
     /// Says what calls may do until the lock is taken again.
     fn publish(&self, behind: &Behind) {
         let machine = &behind.machine;
-        let standing = machine.standing();
-        let (kind, until) = match standing {
-            Standing::Asks => (ASK, 0),
-            Standing::Flows { calm_until } => (FLOWS, calm_until.unwrap_or(0)),
-            // what time changes is done before anything that happens after it is counted
-            Standing::Tracked { due, calm_until } => (TRACKED, due.min(calm_until.unwrap_or(due))),
-            Standing::Refuses { state: State::ForcedOpen, until } => (FORCED, until),
+        let (kind, until, calm) = match machine.standing() {
+            Standing::Asks => (ASK, 0, false),
+            Standing::Flows { calm_until } => (FLOWS, calm_until.unwrap_or(0), calm_until.is_some()),
+            Standing::Tracked { due, calm_until: None } => (TRACKED, due, false),
+            // what happens at `due` is not overtaken by what is counted after it
+            Standing::Tracked { due, calm_until: Some(calm_until) } => (TRACKED, due.min(calm_until), true),
+            Standing::Refuses { state: State::ForcedOpen, until } => (FORCED, until, false),
             Standing::Refuses { until, .. } => {
                 let place = (OPEN..).zip(REASONS).find(|(_, reason)| *reason == machine.reason);
-                place.map_or((ASK, 0), |(kind, _)| (kind, until))
+                place.map_or((ASK, 0, false), |(kind, _)| (kind, until, false))
             }
         };
         let pass = word(machine.generation, kind);
@@ -263,8 +263,6 @@ impl Gate {
         }
         set(&self.slow, nanos(machine.config.slow));
         set(&self.pass, pass);
-        let calm =
-            matches!(standing, Standing::Flows { calm_until: Some(_) } | Standing::Tracked { calm_until: Some(_), .. });
         if calm && until > 0 {
             self.good.store(word(machine.generation, behind.opened_at), Ordering::Release);
         }

@@ -38,7 +38,8 @@ impl GrpcFormat {
         Self::of_media_type(headers.get(header::CONTENT_TYPE)?.as_bytes())
     }
 
-    fn of_media_type(value: &[u8]) -> Option<Self> {
+    /// Returns the format that this value of `content-type` names.
+    pub(crate) fn of_media_type(value: &[u8]) -> Option<Self> {
         let rest = strip(value, b"application/grpc")?;
         let (format, rest) = match strip(rest, b"-web") {
             None => (Self::Grpc, rest),
@@ -65,7 +66,12 @@ impl GrpcFormat {
 
     /// Returns the format of a response whose status is still to come: one that is in its head is not.
     pub(crate) fn of_awaited(response: &HeaderMap) -> Option<Self> {
-        Self::of(response).filter(|_| !response.contains_key(&GRPC_STATUS))
+        Self::of(response).filter(|_| !Self::is_known(response))
+    }
+
+    /// Whether the status of a call is in the head of its response.
+    pub(crate) fn is_known(response: &HeaderMap) -> bool {
+        response.contains_key(&GRPC_STATUS)
     }
 }
 

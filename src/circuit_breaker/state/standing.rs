@@ -22,7 +22,9 @@ impl Machine {
         match (self.mode, self.phase) {
             (Mode::Auto, Phase::Closed) if self.ramp.is_some() => Standing::Asks,
             (Mode::Auto, Phase::Closed) if self.config.tracks_in_flight() => {
-                Standing::Tracked { due: self.due, calm_until: self.calm_until() }
+                // asked only where it is of use: each call takes the lock twice as it is
+                let calm_until = if self.bodies > 0 { self.calm_until() } else { None };
+                Standing::Tracked { due: self.due, calm_until }
             }
             (Mode::Auto, Phase::Closed) => Standing::Flows { calm_until: self.calm_until() },
             (Mode::Auto, Phase::Open) => Standing::Refuses { state: State::Open, until: self.until },
@@ -51,6 +53,7 @@ impl Machine {
         if good > 0 {
             self.samples.add_good(good);
             (self.run, self.not_before) = (0, 0);
+            self.bodies = self.bodies.saturating_sub(good);
         }
         self.refused += refused;
     }
