@@ -9,12 +9,12 @@ use bytes::Buf;
 use http::{HeaderMap, HeaderValue, header};
 use http_body::Body;
 
-/// Where the outcome stands, and what of the body has passed.
+/// Where the outcome stands, and how much of the body has passed.
 #[derive(Debug)]
 pub(super) enum StatusPlace {
     /// In the head, if the body is whole.
     Head {
-        /// Bytes until the end; [`UNKNOWN`] where nothing says how many.
+        /// Bytes until the end; [`UNKNOWN`] without a known length.
         left: u64,
         /// An event stream may be silent for as long as it likes.
         events: bool,
@@ -57,7 +57,7 @@ impl StatusPlace {
         known.then(|| Outcome::Success.into())
     }
 
-    /// Reads what passes, and returns the outcome once that is known.
+    /// Reads the next data, and returns the outcome once that is known.
     pub(super) fn read(&mut self, data: &impl Buf, recorder: &Recorder) -> Option<Verdict> {
         let enough = match self {
             Self::Head { left: UNKNOWN, .. } | Self::Trailers { message: true, .. } => false,
@@ -102,7 +102,7 @@ impl StatusPlace {
         }
     }
 
-    /// Whether silence from now on says nothing about the server.
+    /// Whether a silent server is no failure from now on.
     pub(super) fn is_patient(&self) -> bool {
         match self {
             Self::Head { events, .. } => *events,

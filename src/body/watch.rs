@@ -10,7 +10,7 @@ use std::{
 use tokio::time::Instant;
 
 pin_project! {
-    /// A response body that reports once what the whole response came to.
+    /// A response body that reports the outcome of the whole response, once.
     ///
     /// | the body | outcome |
     /// | --- | --- |

@@ -130,7 +130,7 @@ impl Gate {
         (self.pass.load(Ordering::Acquire) == pass).then_some(until)
     }
 
-    /// Records the outcome of a call without a body to wait for. Whether the machine has changes to tell of.
+    /// Records the outcome of a call without a body to wait for. Returns whether the machine has changes to report.
     #[inline(never)]
     pub(super) fn record(&self, permit: Permit, signal: Signal, hint: Option<Hint>, now: u64) -> bool {
         let took = now.saturating_sub(permit.started);
@@ -149,7 +149,7 @@ impl Gate {
         self.with(|machine| machine.head(permit, Duration::from_nanos(took), now))
     }
 
-    /// Records the outcome at the end of a body. Whether the machine has changes to tell of; `None`: it was not asked. `now` is
+    /// Records the outcome at the end of a body. Returns whether the machine has changes to report; `None`: it was not asked. `now` is
     /// asked for where it depends on it.
     #[inline(never)]
     pub(super) fn finish(
@@ -245,7 +245,7 @@ impl Gate {
             Standing::Asks => (ASK, 0, false),
             Standing::Flows { calm_until } => (FLOWS, calm_until.unwrap_or(0), calm_until.is_some()),
             Standing::Tracked { due, calm_until: None } => (TRACKED, due, false),
-            // what happens at `due` is not overtaken by what is counted after it
+            // a success that ends after `due` must not be counted before the call that crosses at `due`
             Standing::Tracked { due, calm_until: Some(calm_until) } => (TRACKED, due.min(calm_until), true),
             Standing::Refuses { state: State::ForcedOpen, until } => (FORCED, until, false),
             Standing::Refuses { until, .. } => {

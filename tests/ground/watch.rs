@@ -1,4 +1,4 @@
-//! What a response comes to whose body is read, dropped, or never polled.
+//! The outcome of a response whose body is read, dropped, or never polled.
 
 use crate::told::Told;
 use bytes::Bytes;
@@ -27,7 +27,7 @@ enum Step {
     Panics,
 }
 
-/// A body that does one step at each poll, and does not say when it is at its end.
+/// A body that does one step at each poll, and has no hint of its end.
 struct Script(VecDeque<Step>);
 
 impl Body for Script {

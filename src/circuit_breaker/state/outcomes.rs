@@ -1,4 +1,4 @@
-//! What the machine makes of the outcome of a call.
+//! Recording the outcome of a call.
 
 use super::{Answered, Machine, Permit, Phase, Signal, nanos};
 use crate::{
@@ -40,8 +40,8 @@ impl Machine {
         self.settle(signal, hint, slow, crossed, now);
     }
 
-    /// The head of the response has arrived, `duration` after the permit: the call crosses `slow` no more. What it comes to is
-    /// recorded by [`finish`](Self::finish). Until then a probe stays out, at most for its lease: its permit then comes back.
+    /// Ends the time of a call: the head of its response has arrived, `duration` after the permit, and it crosses `slow` no more.
+    /// Its outcome is recorded by [`finish`](Self::finish). Until then a probe stays out, at most for its lease: its permit then comes back.
     #[expect(clippy::needless_pass_by_value, reason = "a permit is given back once")]
     pub fn head(&mut self, permit: Permit, duration: Duration, now: u64) -> Answered {
         self.advance(now);

@@ -10,8 +10,8 @@ pub(in crate::circuit_breaker) enum Standing {
     /// They have leave. Until `calm_until` successes may be told later and together ([`take_over`](Machine::take_over)): they,
     /// however many, move nothing, and belong in one bucket. `None`: each has to be recorded by itself.
     Flows { calm_until: Option<u64> },
-    /// They have to ask for leave, since those in flight are kept track of. Time alone changes nothing before `due`. Of calls
-    /// that are in flight no more, successes may be told later, as above.
+    /// They have to ask for leave, since those in flight are kept track of. Time alone changes nothing before `due`. Successes
+    /// of calls that are in flight no more may be recorded later, as above.
     Tracked { due: u64, calm_until: Option<u64> },
     /// They are refused.
     Refuses { state: State, until: u64 },
