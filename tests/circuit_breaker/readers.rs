@@ -83,7 +83,7 @@ fn traffic() -> Vec<(Method, String)> {
     requests
 }
 
-/// What a circuit knows after the traffic, and whether it is as for the first way.
+/// The counts of a circuit after the traffic.
 #[derive(Debug, PartialEq)]
 struct Known {
     state: State,
@@ -184,7 +184,7 @@ async fn an_axum_server_is_judged_the_same_by_clients_that_read_and_that_do_not(
     }
 }
 
-/// Calls a service that answers 200, with a body of what is given.
+/// Calls a service that answers 200 with this body.
 async fn respond<B>(circuit: &Circuit, content_type: &'static str, body: B) -> impl http_body::Body<Data = Bytes>
 where
     B: http_body::Body<Data = Bytes, Error: std::fmt::Debug> + 'static,
@@ -291,7 +291,7 @@ async fn a_probe_that_is_answered_by_a_bad_head_or_none_reopens_as_before() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn bodies_that_nobody_reads_count_while_it_ramps_up_and_in_a_shadow_and_not_while_it_is_disabled() {
+async fn unread_bodies_count_while_it_ramps_up_and_in_a_shadow_and_not_while_it_is_disabled() {
     let circuit =
         Circuit::with_config("streams", at_half_of(100, 10).with_ramp_up(10 * SECOND).with_half_open_permits(n(1)));
     circuit.open_for(SECOND);
