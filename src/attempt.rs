@@ -7,6 +7,10 @@
 //! It is a thread-local that is set around synchronous code only: it does not cross `tower::buffer`, the worker of a tonic
 //! `Channel`, or `tokio::spawn`. A layer below one of those sees no attempt and no deadline.
 //!
+//! Two directions, two values: layers below read the number and the deadline of the scope; the number that a layer reports
+//! upward with [`Attempt::tell`] is kept apart. So calls that run beside each other, or one after another, in one scope do not
+//! take each other for a retry layer above them.
+//!
 //! ```
 //! use steadfast::attempt::Attempt;
 //!
@@ -25,11 +29,13 @@ pub struct Attempt {
     deadline: Option<Instant>,
 }
 
-// Two cells, since a scope mostly changes the number alone.
+// A cell each, since a scope mostly changes the number alone.
 thread_local! {
-    /// 0: nothing was said, and there is no deadline; else twice the number and one.
+    /// Read by layers below. 0: there is no scope, and no deadline; else twice the number and one.
     static NUMBER: Cell<u64> = const { Cell::new(0) };
     static DEADLINE: Cell<Option<Instant>> = const { Cell::new(None) };
+    /// Reported to the scope above: the highest number of an attempt that began within it. Nothing below reads it.
+    static REPORTED: Cell<u32> = const { Cell::new(0) };
 }
 
 impl Attempt {
@@ -79,15 +85,16 @@ impl Attempt {
         Self { number: number_in(NUMBER.get()), deadline: DEADLINE.get() }
     }
 
-    /// Runs `work` with `self` as the current attempt, and gives back besides how many attempts the layers below have told
-    /// of with [`Attempt::tell`]. What was current before is so again afterwards, also after a panic.
+    /// Runs `work` with `self` as the current attempt. Also returns the highest number among that of `self` and those that layers
+    /// below reported with [`Attempt::tell`]. Restores the scope that was current before, also after a panic.
     pub fn scope<T>(self, work: impl FnOnce() -> T) -> (T, u32) {
         let _restore = self.enter();
+        let _above = Reported::none_yet();
         let out = work();
-        (out, number_in(NUMBER.get()))
+        (out, REPORTED.get().max(self.number))
     }
 
-    /// The same, for those who do not ask what was told.
+    /// Runs `work` with `self` as the current attempt; what layers below report goes to the scope above.
     #[cfg(feature = "retry")]
     #[inline]
     pub(crate) fn run<T>(self, work: impl FnOnce() -> T) -> T {
@@ -95,13 +102,21 @@ impl Attempt {
         work()
     }
 
-    /// Tells that attempt `number` begins, and runs `work` as it, with the deadline that is current.
+    /// Reports that this attempt begins, and runs `work` with it as the current one.
     #[cfg(feature = "retry")]
     #[inline]
-    pub(crate) fn begin<T>(number: u32, work: impl FnOnce() -> T) -> T {
-        Self::tell(number);
-        let _restore = Restore::number(number);
-        work()
+    pub(crate) fn begin<T>(self, work: impl FnOnce() -> T) -> T {
+        Self::tell(self.number);
+        self.run(work)
+    }
+
+    /// Returns the same attempt, with `deadline` unless it has a sooner one.
+    #[cfg(feature = "retry")]
+    pub(crate) fn with_sooner_deadline(self, deadline: Instant) -> Self {
+        match self.deadline {
+            Some(own) if own <= deadline => self,
+            _ => self.with_deadline(deadline),
+        }
     }
 
     #[inline]
@@ -114,13 +129,32 @@ impl Attempt {
         restore
     }
 
-    /// Tells the scope around this call that attempt `number` begins: so a deadline that strikes can say how many there were.
+    /// Reports to the scope around this call that attempt `number` begins: a deadline that expires there names it. Layers below
+    /// and calls beside this one do not see it.
     #[inline]
     pub fn tell(number: u32) {
-        let said = said(number);
-        if (1..said).contains(&NUMBER.get()) {
-            NUMBER.set(said);
+        if number > REPORTED.get() {
+            REPORTED.set(number);
         }
+    }
+}
+
+/// Sets apart what is reported within one scope from the scope above, until it is dropped.
+struct Reported {
+    above: u32,
+}
+
+impl Reported {
+    #[inline]
+    fn none_yet() -> Self {
+        Self { above: REPORTED.replace(0) }
+    }
+}
+
+impl Drop for Reported {
+    #[inline]
+    fn drop(&mut self) {
+        REPORTED.set(self.above);
     }
 }
 

@@ -31,6 +31,7 @@ mod or_body;
 mod prefetch;
 mod replay;
 mod status_place;
+mod upload;
 mod watch;
 
 pub use collect::{Collected, Unread, read};
@@ -43,5 +44,5 @@ pub use or_body::OrBody;
 pub use prefetch::Prefetch;
 #[cfg(feature = "retry")]
 pub(crate) use prefetch::Seen;
-pub use replay::{LetGo, ReplayBody, ReplayError, ReplayHandle, tee};
+pub use replay::{LetGo, ReplayBody, ReplayError, ReplayHandle, SourceLost, tee};
 pub use watch::Watch;

@@ -2,7 +2,11 @@ use super::{
     circuit::{Circuit, Leave},
     layer::Parts,
 };
-use crate::classify::{Failure, Recorder, Verdict};
+use crate::{
+    attempt::Attempt,
+    classify::{Failure, Recorder, Verdict, is_reported, report},
+};
+use http::StatusCode;
 use std::{
     ops::{Deref, DerefMut},
     sync::Arc,
@@ -27,6 +31,15 @@ impl<C> Call<C> {
 
     pub(super) fn classify(&self) -> &C {
         &self.parts.classify
+    }
+
+    /// Reports the outcome of the attempt to a worker whose message it serves.
+    #[inline]
+    pub(super) fn report(&self, verdict: &Verdict, status: impl FnOnce(&C) -> Option<StatusCode>) {
+        if is_reported() {
+            let circuit = self.parts.circuits.chosen(self.keyed.as_ref());
+            report(circuit.shared_name(), verdict, status(self.classify()), Attempt::current_or_default().number());
+        }
     }
 
     /// Its circuit knows what it came to, or somebody else tells it.

@@ -1,7 +1,7 @@
 use super::call::Call;
 use crate::{
     answer::Answer,
-    classify::{Classify, Recorder, Repeatable},
+    classify::{Classify, Evidence, Recorder, Repeatable},
 };
 use pin_project_lite::pin_project;
 use std::{
@@ -74,6 +74,7 @@ where
                 Poll::Ready(match result {
                     Ok(response) => {
                         let head = call.classify().head(&response, *repeatable);
+                        call.report(&head, |classify| classify.status(&response));
                         let recorder = if *until_head || call.classify().ends_at_head(&response, head) {
                             call.record(&head);
                             Recorder::nobody()
@@ -83,7 +84,8 @@ where
                         Ok(M::pass(call.classify().watch(response, head, recorder)))
                     }
                     Err(error) => {
-                        let verdict = call.classify().error(&error);
+                        let verdict = call.classify().error(&error, Evidence::of(*repeatable));
+                        call.report(&verdict, |_| None);
                         call.tell(&verdict);
                         Err(M::fail(error))
                     }

@@ -50,6 +50,14 @@ pub(super) struct Behind {
     pub(super) machine: Machine,
     /// The number at which `good` was opened.
     opened_at: u32,
+    /// When it was last used, in units of [`coarse`]: in what would be padding.
+    used: u32,
+}
+
+/// The unit is 1.07 seconds, 2^30 nanoseconds: enough for 146 years.
+#[expect(clippy::cast_possible_truncation, reason = "no process runs for so long")]
+const fn coarse(nanos: u64) -> u32 {
+    (nanos >> 30) as u32
 }
 
 /// No generation, and no number higher than its.
@@ -72,12 +80,21 @@ const REASONS: [Reason; 7] = [
     Reason::Manual,
 ];
 
+impl Behind {
+    /// What the machine learns of only now may have been at any time until now.
+    const fn learn(&mut self, news: bool, now: u64) {
+        if news {
+            self.used = coarse(now);
+        }
+    }
+}
+
 impl Gate {
     pub(super) fn new(machine: Machine) -> Self {
         let gate = Self {
             good: AtomicU64::new(CLOSED),
             refused: AtomicU64::new(0),
-            machine: Mutex::new(Behind { machine, opened_at: 0 }),
+            machine: Mutex::new(Behind { machine, opened_at: 0, used: 0 }),
             pass: AtomicU64::new(word(0, ASK)),
             until: AtomicU64::new(0),
             slow: AtomicU64::new(0),
@@ -198,13 +215,29 @@ impl Gate {
 
     /// Does something with the machine, which knows of everything by then. Also whether it has changes to tell of.
     pub(super) fn with<T>(&self, work: impl FnOnce(&mut Machine) -> T) -> (T, bool) {
-        self.work(&mut self.lock(), |machine, _| work(machine))
+        let mut behind = self.lock();
+        let out = self.work(&mut behind, |behind, _| work(&mut behind.machine));
+        behind.used = coarse(behind.machine.last_used());
+        out
     }
 
-    /// The same, unless somebody has the lock; and `work` is told whether there was anything that the machine did not know of.
-    pub(super) fn try_with<T>(&self, work: impl FnOnce(&mut Machine, bool) -> T) -> Option<T> {
+    /// The same for what only looks: a circuit that is watched is not one that is used.
+    pub(super) fn look<T>(&self, now: u64, work: impl FnOnce(&mut Machine) -> T) -> (T, bool) {
+        self.work(&mut self.lock(), |behind, news| {
+            behind.learn(news, now);
+            work(&mut behind.machine)
+        })
+    }
+
+    /// The same, unless another thread has the lock. `work` is also given when the circuit was last used, a second early at most.
+    pub(super) fn try_look<T>(&self, now: u64, work: impl FnOnce(&mut Machine, u64) -> T) -> Option<T> {
         let mut behind = self.machine.try_lock().ok()?;
-        Some(self.work(&mut behind, work).0)
+        let look = |behind: &mut Behind, news| {
+            behind.learn(news, now);
+            let used = u64::from(behind.used) << 30;
+            work(&mut behind.machine, used)
+        };
+        Some(self.work(&mut behind, look).0)
     }
 
     /// Only to look at what successes and refusals do not touch.
@@ -212,10 +245,11 @@ impl Gate {
         self.machine.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn work<T>(&self, behind: &mut Behind, work: impl FnOnce(&mut Machine, bool) -> T) -> (T, bool) {
+    /// `work` is also given whether there was anything that the machine did not know of.
+    fn work<T>(&self, behind: &mut Behind, work: impl FnOnce(&mut Behind, bool) -> T) -> (T, bool) {
         // a panic in here leaves it closed, and every call asks
         let news = self.take_over(behind);
-        let out = work(&mut behind.machine, news);
+        let out = work(behind, news);
         self.publish(behind);
         (out, behind.machine.has_changes())
     }

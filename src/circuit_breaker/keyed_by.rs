@@ -1,4 +1,5 @@
-use crate::classify::{Classify, Recorder, Repeatable, Verdict};
+use crate::classify::{Classify, Evidence, Origin, Recorder, Repeatable, Verdict};
+use http::StatusCode;
 use std::{fmt, sync::Arc};
 
 /// A classifier with another key; made by [`CircuitBreakerLayer::keyed_by`](super::CircuitBreakerLayer::keyed_by).
@@ -20,8 +21,16 @@ where
 {
     type Response = C::Response;
 
-    fn authority<'a>(&self, request: &'a Req) -> Option<&'a str> {
-        (self.key)(request)
+    fn origin<'a>(&self, request: &'a Req) -> Option<Origin<'a>> {
+        (self.key)(request).map(Origin::key)
+    }
+
+    fn asked<'a>(&self, request: &'a Req) -> Option<Origin<'a>> {
+        self.classify.asked(request)
+    }
+
+    fn answered_by<'a>(&self, response: &'a Res) -> Option<Origin<'a>> {
+        self.classify.answered_by(response)
     }
 
     fn repeatable(&self, request: &Req) -> Repeatable {
@@ -32,8 +41,20 @@ where
         self.classify.head(response, repeatable)
     }
 
-    fn error(&self, error: &E) -> Verdict {
-        self.classify.error(error)
+    fn error(&self, error: &E, evidence: Evidence) -> Verdict {
+        self.classify.error(error, evidence)
+    }
+
+    fn status(&self, response: &Res) -> Option<StatusCode> {
+        self.classify.status(response)
+    }
+
+    fn headers<'a>(&self, response: &'a Res) -> Option<&'a http::HeaderMap> {
+        self.classify.headers(response)
+    }
+
+    fn extensions_mut<'a>(&self, response: &'a mut Res) -> Option<&'a mut http::Extensions> {
+        self.classify.extensions_mut(response)
     }
 
     fn ends_at_head(&self, response: &Res, head: Verdict) -> bool {

@@ -1,9 +1,9 @@
-use super::{CircuitBreaker, Circuits, KeyedBy, Readiness, waiting::Place};
+use super::{CircuitBreaker, Circuits, KeyedBy, Readiness, ReleasingLayer, waiting::Place};
 use crate::{
     answer::{Fail, Respond},
-    classify::{ByResult, Http},
+    classify::{ByError, ByResult, Http, Outcome},
 };
-use std::{fmt, marker::PhantomData, sync::Arc};
+use std::{error::Error, fmt, marker::PhantomData, sync::Arc};
 use tower_layer::Layer;
 
 /// Refuses calls to what does not answer; see the [module docs](crate::circuit_breaker).
@@ -21,16 +21,28 @@ pub(super) struct Parts<C> {
 }
 
 impl CircuitBreakerLayer {
-    /// For HTTP and gRPC: a [`Circuit`](super::Circuit), or [`Circuits::per_authority`].
+    /// For HTTP and gRPC: a [`Circuit`](super::Circuit), or [`Circuits::per_origin`].
     pub fn new(circuits: impl Into<Circuits>) -> Self {
         Self::with(circuits, Http::new())
     }
 }
 
 impl CircuitBreakerLayer<ByResult> {
-    /// For any service: `Ok` is a success, errors are judged by [`of_error`](crate::classify::of_error).
+    /// Creates a layer for any service: `Ok` is a success, errors are judged by [`of_error`](crate::classify::of_error). An error
+    /// of a type that is unknown there counts as a failure, whatever it means: [`by_error`](Self::by_error) names its outcome.
     pub fn by_result(circuits: impl Into<Circuits>) -> Self {
         Self::with(circuits, ByResult)
+    }
+}
+
+impl<E, F> CircuitBreakerLayer<ByError<E, F>>
+where
+    E: Error + 'static,
+    F: Fn(&E) -> Outcome + Send + Sync + 'static,
+{
+    /// Creates a layer for any service: `Ok` is a success, `judge` names the outcome of an error of type `E`; see [`ByError`].
+    pub fn by_error(circuits: impl Into<Circuits>, judge: F) -> Self {
+        Self::with(circuits, ByError::new(judge))
     }
 }
 
@@ -76,7 +88,17 @@ impl<C, M> CircuitBreakerLayer<C, M> {
         self
     }
 
-    /// One circuit for each key that `key` finds in a request (a tenant, a route), in place of its authority. `None`: the
+    /// Lets the inner service go when a call is refused, and keeps a clone in its place: what it had reserved when it was made
+    /// ready (the place of a limit, a slot of a buffer) is free at once, and not only at the next call or the drop.
+    ///
+    /// For a service that is kept after a refused call, as `tower::buffer` keeps its own. [`ClientStack`](crate::stack::ClientStack)
+    /// does it by itself, and below a retry layer it is not needed.
+    #[must_use]
+    pub const fn releasing(self) -> ReleasingLayer<Self> {
+        ReleasingLayer::new(self)
+    }
+
+    /// One circuit for each key that `key` finds in a request (a tenant, a route), in place of its origin. `None`: the
     /// circuit without a key.
     ///
     /// The key is borrowed from the request, so that looking up a circuit allocates nothing; one that is put together from
@@ -85,7 +107,7 @@ impl<C, M> CircuitBreakerLayer<C, M> {
     /// ```
     /// use steadfast::circuit_breaker::{CircuitBreakerLayer, Circuits, Config};
     ///
-    /// let circuits = Circuits::per_authority("tenants", Config::default());
+    /// let circuits = Circuits::per_origin("tenants", Config::default());
     /// let layer = CircuitBreakerLayer::new(circuits)
     ///     .keyed_by(|request: &http::Request<String>| request.headers().get("x-tenant")?.to_str().ok());
     /// ```
@@ -104,7 +126,8 @@ impl<S, C, M> Layer<S> for CircuitBreakerLayer<C, M> {
     type Service = CircuitBreaker<S, C, M>;
 
     fn layer(&self, inner: S) -> CircuitBreaker<S, C, M> {
-        CircuitBreaker { inner, layer: self.clone(), skipped: false, place: Place::default() }
+        let layer = self.clone();
+        CircuitBreaker { inner, layer, skipped: false, asked: false, release: None, place: Place::default() }
     }
 }
 

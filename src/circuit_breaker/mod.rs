@@ -32,7 +32,7 @@
 //! ```
 //! use steadfast::circuit_breaker::{Circuit, CircuitBreakerLayer, Circuits, Config};
 //!
-//! let for_a_client = CircuitBreakerLayer::new(Circuits::per_authority("webhooks", Config::default()));
+//! let for_a_client = CircuitBreakerLayer::new(Circuits::per_origin("webhooks", Config::default()));
 //! let for_a_server = CircuitBreakerLayer::new(Circuit::new("orders")).respond();
 //! ```
 //!
@@ -111,7 +111,9 @@
 //! Clones of a layer, its services, and what `Layer::layer` makes again all share their circuits. The permit is taken in `call`.
 //! While a single circuit refuses, `poll_ready` is ready at once and does not ask the inner service, which may hang; what
 //! was not asked is not called, even if the circuit's period ends in between. With a circuit per key, which is not known yet,
-//! `poll_ready` is the inner service's. A drop gives the permit back.
+//! `poll_ready` is the inner service's. A drop gives the permit back. What the inner service reserved when it was made ready stays
+//! reserved after a refused call, until the next call or the drop: with [`releasing`](CircuitBreakerLayer::releasing) a clone takes
+//! its place, which holds nothing.
 //!
 //! With [`Readiness::Pend`] `poll_ready` of a single circuit is pending while it refuses, for load balancers and for callers who
 //! would rather wait. Every service waits for itself, in the order in which they came; a clone is another one. Whatever closes
@@ -176,7 +178,9 @@ mod permit;
 mod probes;
 mod ramp;
 mod readiness;
+mod releasing;
 mod service;
+mod shard;
 pub mod state;
 mod sync;
 mod telemetry;
@@ -192,6 +196,7 @@ pub use future::ResponseFuture;
 pub use keyed_by::KeyedBy;
 pub use layer::CircuitBreakerLayer;
 pub use readiness::Readiness;
+pub use releasing::ReleasingLayer;
 pub use service::CircuitBreaker;
 pub use view::{Reason, State, View};
 pub use window::Window;

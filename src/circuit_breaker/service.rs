@@ -4,7 +4,7 @@ use crate::{
     classify::{Classify, Http},
 };
 use std::{
-    fmt,
+    fmt, mem,
     task::{Context, Poll, ready},
 };
 use tower_service::Service;
@@ -16,6 +16,10 @@ pub struct CircuitBreaker<S, C = Http, M = Fail> {
     /// The circuit refused when readiness was asked for, so the inner service was not asked: it must not be called then,
     /// whatever the circuit says by now.
     pub(super) skipped: bool,
+    /// The inner service was asked whether it is ready since the last call: it may hold a place of a limit for the next one.
+    pub(super) asked: bool,
+    /// Replaces the inner service after a refusal; see [`CircuitBreakerLayer::releasing`].
+    pub(super) release: Option<fn(&S) -> S>,
     /// In the line of those who wait, with [`Readiness::Pend`].
     pub(super) place: Place,
 }
@@ -40,20 +44,31 @@ where
             }
             (None, _) => false,
         };
-        if self.skipped { Poll::Ready(Ok(())) } else { self.inner.poll_ready(cx).map_err(M::fail) }
+        if self.skipped {
+            return Poll::Ready(Ok(()));
+        }
+        self.asked = true;
+        self.inner.poll_ready(cx).map_err(M::fail)
     }
 
     fn call(&mut self, request: Req) -> Self::Future {
         let Parts { circuits, classify } = &*self.layer.parts;
-        let keyed = circuits.of(classify.authority(&request));
+        let keyed = circuits.of(|| classify.origin(&request));
         let circuit = circuits.chosen(keyed.as_ref());
         let leave =
             if self.skipped { Err(circuit.refuse()) } else { circuit.flows().map_or_else(|| circuit.ask(), Ok) };
         // the permit first: else the next one would be woken for it
         self.place.leave();
         match leave {
-            Err(refused) => ResponseFuture::refused(M::answer(&M::see(&request), Cause::Refused(refused))),
+            Err(refused) => {
+                if let (true, Some(release)) = (mem::take(&mut self.asked), self.release) {
+                    // a place that the inner service holds for this call is not used; a clone holds none
+                    self.inner = release(&self.inner);
+                }
+                ResponseFuture::refused(M::answer(&M::see(&request), Cause::Refused(refused)))
+            }
             Ok(leave) => {
+                self.asked = false;
                 // made before the call: a panic in it is a failure
                 let call = Call::new(self.layer.parts.clone(), keyed, leave);
                 let repeatable = classify.repeatable(&request);
@@ -65,7 +80,14 @@ where
 
 impl<S: Clone, C, M> Clone for CircuitBreaker<S, C, M> {
     fn clone(&self) -> Self {
-        Self { inner: self.inner.clone(), layer: self.layer.clone(), skipped: false, place: Place::default() }
+        Self {
+            inner: self.inner.clone(),
+            layer: self.layer.clone(),
+            skipped: false,
+            asked: false,
+            release: self.release,
+            place: Place::default(),
+        }
     }
 }
 

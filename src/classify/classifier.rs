@@ -1,4 +1,5 @@
-use super::{Recorder, Verdict};
+use super::{Evidence, Origin, Recorder, Verdict};
+use http::StatusCode;
 
 /// Whether a request may be sent a second time, and why.
 ///
@@ -28,7 +29,7 @@ impl Repeatable {
 /// `reqwest`, reqwest's own pair; [`ByResult`](super::ByResult) fits any service.
 ///
 /// ```
-/// use steadfast::classify::{Classify, Failure, Outcome, Recorder, Repeatable, Verdict};
+/// use steadfast::classify::{Classify, Evidence, Failure, Outcome, Recorder, Repeatable, Verdict, of_error_with};
 ///
 /// /// A line protocol whose answers begin with a digit.
 /// struct Lines;
@@ -44,8 +45,8 @@ impl Repeatable {
 ///             _ => Outcome::Rejected.into(),
 ///         }
 ///     }
-///     fn error(&self, error: &E) -> Verdict {
-///         steadfast::classify::of_error(error)
+///     fn error(&self, error: &E, evidence: Evidence) -> Verdict {
+///         of_error_with(error, evidence)
 ///     }
 ///     fn watch(&self, response: String, head: Verdict, recorder: Recorder) -> String {
 ///         recorder.record(head); // the whole answer is here
@@ -63,9 +64,26 @@ pub trait Classify<Req, Res, E>: Send + Sync + 'static {
     /// What the response becomes when its end is watched.
     type Response;
 
-    /// Whom the request is for: what circuits and budgets are kept by. `None`: the layer's name is used.
-    fn authority<'a>(&self, request: &'a Req) -> Option<&'a str> {
+    /// Returns the origin that the request is for, or a [key](Origin::key) in its place: circuits and budgets are kept by it.
+    /// `None` (the default): the one circuit or budget for requests without an origin.
+    fn origin<'a>(&self, request: &'a Req) -> Option<Origin<'a>> {
         let _ = request;
+        None
+    }
+
+    /// Returns the origin that the request is sent to, where the client below may follow a redirect to another one by itself.
+    /// `None` (the default): it does not, or it is not known, and [`answered_by`](Self::answered_by) is not asked.
+    ///
+    /// It is not [`origin`](Self::origin), which may be a key.
+    fn asked<'a>(&self, request: &'a Req) -> Option<Origin<'a>> {
+        let _ = request;
+        None
+    }
+
+    /// Returns the origin that sent the response. Where it is not the one that was [`asked`](Self::asked), that one answered with
+    /// a redirect, and a circuit takes this for a success, whatever became of the rest. `None` (the default): it is not known.
+    fn answered_by<'a>(&self, response: &'a Res) -> Option<Origin<'a>> {
+        let _ = response;
         None
     }
 
@@ -75,8 +93,16 @@ pub trait Classify<Req, Res, E>: Send + Sync + 'static {
     /// What the response says before its body is read. `repeatable`: what [`repeatable`](Self::repeatable) said of the request.
     fn head(&self, response: &Res, repeatable: Repeatable) -> Verdict;
 
-    /// What the error says.
-    fn error(&self, error: &E) -> Verdict;
+    /// Judges an error. `evidence`: what the layer that asks knows of the attempt. Without proof in it, no error of a request that
+    /// is not repeatable is [`Failure::NotSent`](super::Failure::NotSent) or [`Outcome::Refused`](super::Outcome::Refused):
+    /// [`of_error_with`](super::of_error_with) keeps to that.
+    fn error(&self, error: &E, evidence: Evidence) -> Verdict;
+
+    /// Returns the status of a response, where responses have one: it is kept with the outcome of an attempt.
+    fn status(&self, response: &Res) -> Option<StatusCode> {
+        let _ = response;
+        None
+    }
 
     /// The response's headers, where it has some: there the other side may say that it has repeated the call already.
     /// `None`: it has none.

@@ -1,4 +1,7 @@
-use super::{Classify, Failure, Outcome, Recorder, Repeatable, Verdict, grpc_status, hint, of_error, of_status};
+use super::{
+    Classify, Evidence, Failure, Origin, Outcome, Recorder, Repeatable, Verdict, grpc_status, hint, of_error_with,
+    of_status,
+};
 use crate::{
     backoff::Hint,
     body::Watch,
@@ -16,6 +19,7 @@ use std::sync::Arc;
 pub struct Http {
     clock: Option<Arc<dyn Clock>>,
     grpc: Option<Arc<[Box<str>]>>,
+    no_redirects: bool,
 }
 
 /// The header by which a server knows that a request is the same one again.
@@ -27,7 +31,7 @@ static REPLAYED: HeaderName = HeaderName::from_static("idempotent-replayed");
 impl Http {
     /// No gRPC method is repeatable, and dates are read against the system clock where an answer has no `Date`.
     pub const fn new() -> Self {
-        Self { clock: None, grpc: None }
+        Self { clock: None, grpc: None, no_redirects: false }
     }
 
     /// The clock against which dates are read where an answer has no `Date` of its own.
@@ -44,8 +48,24 @@ impl Http {
         self
     }
 
+    /// States that the client below follows no redirects (reqwest: `redirect::Policy::none()`; no `FollowRedirect` layer below).
+    ///
+    /// A connect error, a stream that the server refused and a refusal of this process then prove that the request was never
+    /// sent, also for a request that is not repeatable. Without this statement reqwest's errors prove nothing, since reqwest
+    /// reports neither the hop that failed nor its connections; for hyper-util's client the retry layer finds out whether there
+    /// was a connection (feature `hyper`).
+    #[must_use]
+    pub const fn without_redirects(mut self) -> Self {
+        self.no_redirects = true;
+        self
+    }
+
+    pub(crate) fn judge_error<E: 'static>(&self, error: &E, evidence: Evidence) -> Verdict {
+        of_error_with(error, if self.no_redirects { evidence.without_redirects() } else { evidence })
+    }
+
     pub(crate) fn judge_request(&self, method: &Method, path: &str, headers: &HeaderMap) -> Repeatable {
-        if headers.contains_key(&IDEMPOTENCY_KEY) {
+        if has_key(headers) {
             Repeatable::Keyed
         } else if headers.contains_key(header::UPGRADE) {
             Repeatable::No
@@ -101,16 +121,16 @@ impl Http {
     }
 }
 
-/// Without the userinfo that an authority may carry.
-pub(crate) fn host_and_port(authority: &str) -> &str {
-    authority.rsplit_once('@').map_or(authority, |(_, host)| host)
+/// Whether there is an `Idempotency-Key` with a value: an empty one, quoted or not, identifies no request.
+fn has_key(headers: &HeaderMap) -> bool {
+    headers.get(&IDEMPOTENCY_KEY).is_some_and(|key| !matches!(key.as_bytes().trim_ascii(), b"" | b"\"\""))
 }
 
 impl<A, B: Body, E: 'static> Classify<Request<A>, Response<B>, E> for Http {
     type Response = Response<Watch<B>>;
 
-    fn authority<'a>(&self, request: &'a Request<A>) -> Option<&'a str> {
-        request.uri().authority().map(|authority| host_and_port(authority.as_str()))
+    fn origin<'a>(&self, request: &'a Request<A>) -> Option<Origin<'a>> {
+        Origin::of_uri(request.uri())
     }
 
     fn repeatable(&self, request: &Request<A>) -> Repeatable {
@@ -122,8 +142,12 @@ impl<A, B: Body, E: 'static> Classify<Request<A>, Response<B>, E> for Http {
         self.judge_head(response.status(), response.headers(), response.extensions(), repeatable)
     }
 
-    fn error(&self, error: &E) -> Verdict {
-        of_error(error)
+    fn error(&self, error: &E, evidence: Evidence) -> Verdict {
+        self.judge_error(error, evidence)
+    }
+
+    fn status(&self, response: &Response<B>) -> Option<StatusCode> {
+        Some(response.status())
     }
 
     fn headers<'a>(&self, response: &'a Response<B>) -> Option<&'a HeaderMap> {

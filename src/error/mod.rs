@@ -17,16 +17,19 @@
 //! | --- | --- | --- |
 //! | [`Refused`] | this side said no, nothing was sent | wait for `retry_after`, or give up |
 //! | [`Elapsed`](crate::timeout::Elapsed) | a deadline of this side struck, the outcome is unknown | repeat only what is repeatable |
+//! | [`MaybeExecuted`](crate::classify::MaybeExecuted) | an attempt may have been executed, and a later one was refused or did not connect | as after a timeout |
 //! | [`StoreError`] | a store did not answer, or could not | repeat: every store call is safe to repeat |
 //! | [`Invalid`](crate::setting::Invalid) | a setting cannot be what it was given | mend the setting |
 
 mod boxed;
+mod facts;
 mod find;
 mod refused;
 mod status;
 mod store;
 
 pub use boxed::{BoxError, BoxFuture};
+pub(crate) use facts::Facts;
 pub use find::{as_error, find};
 pub(crate) use find::{chain, known};
 pub use refused::Refused;

@@ -1,6 +1,6 @@
 //! The files of this folder asked one after the other; the first that knows the type answers.
 
-use super::{Kind, io};
+use super::{Client, Kind, io};
 use std::{any::Any, error::Error};
 
 /// `any` as an error, if its type is one of an enabled foreign crate.
@@ -29,4 +29,16 @@ pub(crate) fn judge(error: &(dyn Error + 'static)) -> Option<Kind> {
     #[cfg(feature = "tower")]
     let kind = kind.or_else(|| super::tower::judge(error));
     kind
+}
+
+/// The client that this one error belongs to, its sources apart. `None`: it belongs to none that is known.
+pub(crate) fn client(error: &(dyn Error + 'static)) -> Option<Client> {
+    let client = None;
+    #[cfg(feature = "hyper")]
+    let client = client.or_else(|| super::hyper::client(error)).or_else(|| super::h2::client(error));
+    #[cfg(feature = "reqwest")]
+    let client = client.or_else(|| super::reqwest::client(error));
+    #[cfg(not(feature = "hyper"))]
+    let _ = error;
+    client
 }

@@ -1,20 +1,30 @@
-use super::Kind;
+use super::{Client, Kind};
 use crate::error::known;
-use hyper_util::client::legacy;
+use hyper_util::client::legacy::{
+    self,
+    connect::{CaptureConnection, capture_connection},
+};
 use std::{any::Any, error::Error};
 
 pub(super) fn as_error(any: &dyn Any) -> Option<&(dyn Error + 'static)> {
     known::<legacy::Error>(any).or_else(|| known::<hyper::Error>(any))
 }
 
+pub(super) fn client(error: &(dyn Error + 'static)) -> Option<Client> {
+    if error.is::<legacy::Error>() {
+        Some(Client::HyperUtil)
+    } else {
+        error.is::<hyper::Error>().then_some(Client::Hyper)
+    }
+}
+
 pub(super) fn judge(error: &(dyn Error + 'static)) -> Option<Kind> {
     if let Some(error) = error.downcast_ref::<legacy::Error>() {
-        return error.is_connect().then_some(Kind::NotSent);
+        return error.is_connect().then_some(Kind::NotConnected);
     }
     let error = error.downcast_ref::<hyper::Error>()?;
-    Some(if error.is_canceled() || error.is_closed() {
-        // hyper gives these only to requests that it hands back unsent
-        Kind::NotSent
+    Some(if error.is_canceled() && was_handed_back(error) {
+        Kind::NotProcessed
     } else if error.is_timeout() {
         Kind::Timeout
     } else if error.is_user() {
@@ -24,4 +34,33 @@ pub(super) fn judge(error: &(dyn Error + 'static)) -> Option<Kind> {
     } else {
         Kind::Transient
     })
+}
+
+/// Whether hyper hands the request back unsent (`client/conn/http1.rs`, `client/conn/http2.rs`, `client/dispatch.rs` of hyper
+/// 1.12). "Canceled" is also what `hyper::upgrade::on` returns after the exchange, and nothing but the text tells them apart.
+fn was_handed_back(error: &hyper::Error) -> bool {
+    let cause = error.source().map(ToString::to_string);
+    matches!(cause.as_deref(), Some("connection was not ready" | "connection closed"))
+}
+
+/// Whether the client below has had a connection for a request.
+#[derive(Debug, Clone)]
+pub(crate) struct Capture(CaptureConnection);
+
+impl Capture {
+    /// Has hyper-util's client report the connections of this request. A capture that is in the request already, of a layer
+    /// further out, is shared and not replaced: it would report nothing any more.
+    pub(crate) fn of<B>(request: &mut http::Request<B>) -> Self {
+        if let Some(shared) = request.extensions().get::<Self>() {
+            return shared.clone();
+        }
+        let capture = Self(capture_connection(request));
+        request.extensions_mut().insert(capture.clone());
+        capture
+    }
+
+    /// Whether there was a connection, at any hop.
+    pub(crate) fn is_connected(&self) -> bool {
+        self.0.connection_metadata().is_some()
+    }
 }

@@ -15,7 +15,7 @@ pub(super) fn judge(error: &(dyn Error + 'static)) -> Option<Kind> {
         io::ErrorKind::ConnectionRefused
         | io::ErrorKind::HostUnreachable
         | io::ErrorKind::NetworkUnreachable
-        | io::ErrorKind::AddrNotAvailable => Some(Kind::NotSent),
+        | io::ErrorKind::AddrNotAvailable => Some(Kind::NotConnected),
         io::ErrorKind::ConnectionReset
         | io::ErrorKind::ConnectionAborted
         | io::ErrorKind::NotConnected

@@ -16,9 +16,11 @@ mod tower;
 #[cfg(feature = "idempotency")]
 mod uri;
 
+#[cfg(feature = "hyper")]
+pub(crate) use self::hyper::Capture;
 #[cfg(feature = "tonic")]
 pub(crate) use self::tonic::{Status, status};
-pub(crate) use all::{as_error, judge};
-pub(crate) use kind::Kind;
+pub(crate) use all::{as_error, client, judge};
+pub(crate) use kind::{Client, Kind};
 #[cfg(feature = "idempotency")]
 pub(crate) use uri::original_uri;

@@ -1,7 +1,11 @@
 use super::{
     Fence, IdempotencyKey, IdempotencyStore, Recorded, StoredResponse, layer::Shared, ledger::Ledger, seal::Sealing,
 };
-use crate::{error::StoreError, token::StoreId};
+use crate::{
+    classify::{Evidence, Failure, Outcome, of_error_with},
+    error::StoreError,
+    token::StoreId,
+};
 use std::{
     fmt,
     pin::pin,
@@ -135,9 +139,47 @@ impl fmt::Debug for Claim {
     }
 }
 
-/// In a response's extensions: nothing was done, the key is free again. A handler says so, or a layer between this one and
-/// the handler that refused for it (a load shed, a rate limit).
+/// In a response's extensions: the handler did nothing, and the key is free again. A handler inserts it, or a layer between this
+/// one and the handler that refused the request (a load shed, a rate limit).
 ///
-/// It is never guessed from a status or a header. Said of something that was done, it lets that be done twice.
+/// It is never derived from a status or a header. Inserted after the handler did something, it lets that be done twice.
+///
+/// A handler whose only effect is one call of another service inserts it where that call was never sent: else the 502 of an outage
+/// is recorded, and replayed when the outage is over. With the feature `axum` an `Option<NotExecuted>` is part of a response:
+///
+/// ```
+/// # #[cfg(feature = "axum")] {
+/// use axum::{http::StatusCode, response::{IntoResponse, Response}};
+/// use steadfast::{error::BoxError, idempotency::NotExecuted};
+///
+/// fn respond(called: Result<String, BoxError>) -> Response {
+///     match called {
+///         Ok(text) => text.into_response(),
+///         Err(error) => (StatusCode::BAD_GATEWAY, NotExecuted::if_not_sent(&error), "bank unavailable").into_response(),
+///     }
+/// }
+/// # let refused = steadfast::error::Refused::new("payments", "circuit open");
+/// # assert!(respond(Err(refused.into())).extensions().get::<NotExecuted>().is_some());
+/// # assert!(respond(Err("reset".into())).extensions().get::<NotExecuted>().is_none());
+/// # }
+/// ```
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct NotExecuted;
+
+impl NotExecuted {
+    /// Returns `NotExecuted` if the error shows that the request was never sent: a refusal of this process (an open circuit), or a
+    /// failed connect of a client that follows no redirects ([`of_error`](crate::classify::of_error)). `None` after an attempt that may have been executed.
+    ///
+    /// Only for handlers whose only effect is that call. reqwest's connect errors show nothing: see
+    /// [`if_not_sent_with`](Self::if_not_sent_with).
+    pub fn if_not_sent<E: 'static>(error: &E) -> Option<Self> {
+        Self::if_not_sent_with(error, Evidence::none())
+    }
+
+    /// Returns the same, with what else is known of the call: with [`Evidence::without_redirects`] a failed connect of a
+    /// `reqwest::Client` that was built with `redirect::Policy::none()` counts too.
+    pub fn if_not_sent_with<E: 'static>(error: &E, evidence: Evidence) -> Option<Self> {
+        let outcome = of_error_with(error, evidence).outcome();
+        matches!(outcome, Outcome::Refused | Outcome::Failure(Failure::NotSent)).then_some(Self)
+    }
+}

@@ -84,6 +84,14 @@ impl IdempotencyKeyLayer {
     }
 }
 
+impl<S> IdempotencyKeys<S> {
+    /// Returns the service that the layer wraps.
+    #[cfg(feature = "retry")]
+    pub(crate) const fn inner_mut(&mut self) -> &mut S {
+        &mut self.inner
+    }
+}
+
 impl<S> Layer<S> for IdempotencyKeyLayer {
     type Service = IdempotencyKeys<S>;
 
@@ -109,7 +117,9 @@ where
         let given = request.given().map(|key| self.layer.value(key));
         let is_unsafe = !request.method().is_safe();
         let headers = request.headers_mut();
-        if !headers.contains_key(IdempotencyKey::HEADER) {
+        // an empty one identifies no request
+        let is_keyed = headers.get(IdempotencyKey::HEADER).is_some_and(|key| !key.as_bytes().trim_ascii().is_empty());
+        if !is_keyed {
             let random = || is_unsafe.then(|| self.layer.value(&IdempotencyKey::random()));
             if let Some(value) = given.or_else(random) {
                 headers.insert(IdempotencyKey::HEADER, value);

@@ -12,12 +12,14 @@ pub use deliver::ToReqwest;
 #[cfg(feature = "retry")]
 pub use retry::ReqwestHandle;
 
+use crate::timeout::{InRequest, PerCall};
 use crate::{
     body::{FromReplay, ReplayBody, ReplayError, Watch},
-    classify::{Classify, GrpcFormat, Http, Outcome, Recorder, Repeatable, Verdict, host_and_port, of_error},
+    classify::{Classify, Evidence, GrpcFormat, Http, Origin, Outcome, Recorder, Repeatable, Verdict},
 };
 use http_body_util::BodyExt;
 use reqwest::{Body, Request, Response, ResponseBuilderExt};
+use std::time::Duration;
 
 impl FromReplay for Body {
     fn from_replay(body: ReplayBody<Self>) -> Self {
@@ -32,11 +34,34 @@ impl FromReplay for Body {
     }
 }
 
+/// The host in the URL of a response that was made from an `http::Response`: it came from no client.
+const NOWHERE: &str = "no.url.provided.local";
+
+fn of_url(url: &reqwest::Url) -> Option<Origin<'_>> {
+    url.host_str().filter(|host| !host.is_empty()).map(|host| Origin::new(url.scheme(), host, url.port()))
+}
+
+/// Its own timeout is the deadline of the call, which all attempts share. (reqwest also applies it to each attempt, with the body
+/// of the response.)
+impl PerCall<Request> for InRequest {
+    fn time_for(&self, request: &Request) -> Option<Duration> {
+        request.timeout().copied()
+    }
+}
+
 impl<E: 'static> Classify<Request, Response, E> for Http {
     type Response = Response;
 
-    fn authority<'a>(&self, request: &'a Request) -> Option<&'a str> {
-        Some(host_and_port(request.url().authority())).filter(|authority| !authority.is_empty())
+    fn origin<'a>(&self, request: &'a Request) -> Option<Origin<'a>> {
+        of_url(request.url())
+    }
+
+    fn asked<'a>(&self, request: &'a Request) -> Option<Origin<'a>> {
+        of_url(request.url())
+    }
+
+    fn answered_by<'a>(&self, response: &'a Response) -> Option<Origin<'a>> {
+        of_url(response.url()).filter(|_| response.url().host_str() != Some(NOWHERE))
     }
 
     fn repeatable(&self, request: &Request) -> Repeatable {
@@ -47,8 +72,12 @@ impl<E: 'static> Classify<Request, Response, E> for Http {
         self.judge_head(response.status(), response.headers(), response.extensions(), repeatable)
     }
 
-    fn error(&self, error: &E) -> Verdict {
-        of_error(error)
+    fn error(&self, error: &E, evidence: Evidence) -> Verdict {
+        self.judge_error(error, evidence)
+    }
+
+    fn status(&self, response: &Response) -> Option<http::StatusCode> {
+        Some(response.status())
     }
 
     fn headers<'a>(&self, response: &'a Response) -> Option<&'a http::HeaderMap> {

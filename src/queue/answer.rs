@@ -8,7 +8,7 @@ use bytes::Buf;
 use http::{Response, response::Parts};
 use http_body::Body;
 use http_body_util::BodyExt;
-use std::pin::pin;
+use std::{any::Any, pin::pin};
 
 /// Bytes of an answer that are read: enough to keep the connection usable, and no more than a stranger may make us read.
 const READ: usize = 1 << 20;
@@ -22,6 +22,18 @@ const READ_TO_STATUS: usize = 16 << 20;
     note = "it reads `http::Response<B>` of any body and, with the feature `reqwest`, `reqwest::Response`; implement `ReadAnswer` for your own"
 )]
 pub trait ReadAnswer: Send {
+    /// Returns the address that `request` asks, if this type of response knows the address that it came from.
+    fn asked(request: &dyn Any) -> Option<String> {
+        let _ = request;
+        None
+    }
+
+    /// Returns the origin of the response if it came from another address than `asked`: the client followed a redirect.
+    fn redirected(&self, asked: &str) -> Option<String> {
+        let _ = asked;
+        None
+    }
+
     /// What the attempt came to.
     fn read(self) -> impl Future<Output = Report> + Send;
 }

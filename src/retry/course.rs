@@ -2,8 +2,9 @@ use super::{Decision, Finished, Policy, Stop};
 use crate::{
     attempt::Attempt,
     backoff::Random,
-    classify::{Failure, Outcome, Repeatable, Verdict},
+    classify::{ConnectionCapture, Evidence, Failure, LastAttempt, Outcome, Repeatable, Verdict},
 };
+use http::StatusCode;
 use std::time::Duration;
 
 /// How far a call has come.
@@ -16,6 +17,8 @@ pub(super) struct Course {
     only: Option<Stop>,
     /// What the request said.
     max_retries: Option<u32>,
+    /// Whether the client had a connection for the request.
+    capture: ConnectionCapture,
     repeated_once: bool,
     /// The outcome went to the caller.
     pub(super) finished: bool,
@@ -27,6 +30,8 @@ pub(super) struct Course {
 struct Later {
     previous_delay: Duration,
     random: fastrand::Rng,
+    /// The last attempt before this one that may have been executed.
+    executed: Option<LastAttempt>,
 }
 
 /// What has to be left of the deadline after a wait for an attempt to be worth it.
@@ -34,7 +39,22 @@ pub(super) const SHORTEST_ATTEMPT: Duration = Duration::from_millis(10);
 
 impl Course {
     pub(super) const fn new(attempt: Attempt, repeatable: Repeatable, only: Option<Stop>) -> Self {
-        Self { attempt, repeatable, only, max_retries: None, repeated_once: false, finished: false, later: None }
+        let capture = ConnectionCapture::unknown();
+        Self {
+            attempt,
+            repeatable,
+            only,
+            max_retries: None,
+            capture,
+            repeated_once: false,
+            finished: false,
+            later: None,
+        }
+    }
+
+    pub(super) fn with_capture(mut self, capture: ConnectionCapture) -> Self {
+        self.capture = capture;
+        self
     }
 
     /// The request's own word on how many attempts may follow the first.
@@ -50,6 +70,21 @@ impl Course {
 
     pub(super) const fn repeatable(&self) -> Repeatable {
         self.repeatable
+    }
+
+    /// What is known by now of the attempt that failed.
+    pub(super) fn evidence(&self) -> Evidence {
+        self.capture.evidence(self.repeatable)
+    }
+
+    /// The last attempt that may have been executed, where the last error alone could say that there was none.
+    pub(super) fn executed(&self) -> Option<LastAttempt> {
+        let before = self.later.as_ref().and_then(|later| later.executed);
+        let transient = Outcome::Failure(Failure::Transient);
+        before.or_else(|| {
+            let connected = self.evidence().connected() == Some(true);
+            if connected { LastAttempt::of(transient, None, self.made()) } else { None }
+        })
     }
 
     /// Attempts that were made by this layer.
@@ -74,8 +109,8 @@ impl Course {
         verdict: Verdict,
     ) -> Result<Duration, Stop> {
         let attempt = self.made();
-        let first = || Later { previous_delay: Duration::ZERO, random: random.stream() };
-        let Later { previous_delay, random } = self.later.get_or_insert_with(first);
+        let first = || Later { previous_delay: Duration::ZERO, random: random.stream(), executed: None };
+        let Later { previous_delay, random, .. } = self.later.get_or_insert_with(first);
         let finished = Finished {
             verdict,
             attempt,
@@ -100,12 +135,14 @@ impl Course {
         }
     }
 
-    /// The next attempt will come, `delay` after one that came to `verdict`.
-    pub(super) fn go_on(&mut self, verdict: Verdict, delay: Duration) {
+    /// Another attempt follows, `delay` after one that ended as `verdict`, with this status.
+    pub(super) fn go_on(&mut self, verdict: Verdict, status: Option<StatusCode>, delay: Duration) {
+        let executed = LastAttempt::of(verdict.outcome(), status.map(|status| status.as_u16()), self.made());
         let never_sent = verdict.outcome() == Outcome::Failure(Failure::NotSent);
         self.repeated_once |= verdict.is_only_once() || (never_sent && !self.repeatable.may_repeat());
         if let Some(later) = &mut self.later {
             later.previous_delay = delay;
+            later.executed = executed.or(later.executed);
         }
         self.attempt = self.attempt.with_number(self.attempt.number().saturating_add(1));
     }

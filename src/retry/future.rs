@@ -2,13 +2,13 @@ use super::{
     Attempts, Budget, Permit, Policy, Replay, Settle, Stop,
     budget::TIMEOUT_COST,
     course::Course,
-    gave_up, marker,
+    executed, gave_up, marker,
     shared::{Listed, Shared},
     tell,
 };
 use crate::{
     attempt::Attempt,
-    classify::{Classify, Failure, Outcome, Verdict},
+    classify::{Classify, Failure, Outcome, Verdict, is_reported, report},
 };
 use pin_project_lite::pin_project;
 use std::{
@@ -119,7 +119,7 @@ where
 
 impl<S, Req, P, C, R, T> Future for ResponseFuture<S, Req, P, C, R, T>
 where
-    S: Service<Req>,
+    S: Service<Req, Error: 'static> + Clone,
     P: Policy,
     C: Classify<Req, S::Response, S::Error>,
     R: Replay<Req>,
@@ -131,12 +131,12 @@ where
         let mut this = self.project();
         let strategies = &*this.shared.strategies;
         let (mut result, verdict, stop) = loop {
-            let (result, verdict) = match this.state.as_mut().project() {
+            let (result, verdict, status) = match this.state.as_mut().project() {
                 StateProj::Calling { call } => {
                     match ready!(this.course.attempt.run(|| call.poll(cx))) {
                         Err(error) => {
-                            let verdict = strategies.classify.error(&error);
-                            (Err(error), verdict)
+                            let verdict = strategies.classify.error(&error, this.course.evidence());
+                            (Err(error), verdict, None)
                         }
                         Ok(response) => {
                             let mut head = strategies.classify.head(&response, this.course.repeatable());
@@ -145,6 +145,7 @@ where
                             {
                                 head = marker::heed(head, marker, strategies.classify.headers(&response));
                             }
+                            let status = strategies.classify.status(&response);
                             let held = this.settle.hold(response);
                             // While the request still streams, the other side may be waiting for us: then the head decides.
                             let read = T::READS
@@ -158,7 +159,7 @@ where
                             if head.outcome() == Outcome::Success {
                                 break (Ok(held), head, Stop::Succeeded);
                             }
-                            (Ok(held), head)
+                            (Ok(held), head, status)
                         }
                     }
                 }
@@ -168,7 +169,8 @@ where
                         let seen = ready!(this.settle.poll_settle(reading, cx));
                         let verdict = seen.unwrap_or(*head);
                         let Some(held) = held.take() else { return Poll::Pending };
-                        (Ok(held), verdict)
+                        // the head was a success, so its status says nothing of the failure
+                        (Ok(held), verdict, None)
                     }
                     AfterProj::Sleeping { sleep, next } => {
                         ready!(sleep.poll(cx));
@@ -180,7 +182,9 @@ where
                         let Some(inner) = this.inner.as_mut() else { return Poll::Pending };
                         if let Err(error) = ready!(inner.poll_ready(cx)) {
                             // the answer before is gone: its connection was given back before the wait
-                            let verdict = strategies.classify.error(&error);
+                            let verdict = strategies.classify.error(&error, this.course.evidence());
+                            // what it was to be charged to has it back at once
+                            *next = None;
                             break (Err(error), verdict, Stop::Final);
                         }
                         let Some(Next { mut request, permit }) = next.take() else { return Poll::Pending };
@@ -201,6 +205,9 @@ where
                 break (result, verdict, Stop::Succeeded);
             }
             let Listed { name, budgets } = &*this.shared.settings.listed;
+            if is_reported() {
+                report(name, &verdict, status, this.course.made());
+            }
             let budget = this.keyed.as_ref().or(budgets.one());
             // All of it while the answer is still ours to give back.
             match next::<Req, _, _, _>(this.course, this.shared, budget, this.handle, verdict, T::READS) {
@@ -212,14 +219,31 @@ where
                 }
                 Ok((delay, next)) => {
                     drop(result); // its connection is free before the wait
+                    // an inner service that refused after it was made ready may still hold a place; a clone holds none
+                    if let Some(inner) = this.inner.as_mut() {
+                        *inner = inner.clone();
+                    }
                     tell::again(name, verdict, delay, this.course.made());
-                    this.course.go_on(verdict, delay);
+                    this.course.go_on(verdict, status, delay);
                     this.state.set(After::Sleeping { sleep: sleep(delay), next: Some(next) }.into());
                 }
             }
         };
         // what was kept is freed now, and not when the caller drops the future
         *this.handle = None;
+        if stop == Stop::Succeeded {
+            if is_reported() {
+                report(&this.shared.settings.listed.name, &verdict, None, this.course.made());
+            }
+        } else if let Some(last) = this.course.executed() {
+            match &mut result {
+                Err(error) => executed::disclose(error, last),
+                Ok(held) => {
+                    let extensions = this.settle.extensions_mut(held, |r| strategies.classify.extensions_mut(r));
+                    extensions.into_iter().for_each(executed::disclose_in);
+                }
+            }
+        }
         this.course.finished = true;
         let Listed { name, budgets } = &*this.shared.settings.listed;
         if stop == Stop::Succeeded && !this.course.is_nested() {

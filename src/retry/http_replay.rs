@@ -2,13 +2,18 @@ use super::{MaxRetries, NoRetry, Replay};
 use crate::{
     attempt::Attempt,
     body::{Caps, FromReplay, ReplayHandle, tee},
-    classify::is_grpc,
+    classify::{ConnectionCapture, Repeatable, is_grpc},
+    timeout::grpc_timeout,
 };
 use bytes::Bytes;
-use http::{HeaderName, HeaderValue, Request, request::Parts};
+use http::{HeaderName, HeaderValue, Method, Request, request::Parts};
+use std::{fmt, time::Duration};
 
 /// gRPC proposal A6: the attempts before this one.
 const PREVIOUS_ATTEMPTS: HeaderName = HeaderName::from_static("grpc-previous-rpc-attempts");
+
+/// A `grpc-timeout` is not written anew for less than this: it has just been read.
+const GRPC_TIMEOUT_STEP: Duration = Duration::from_millis(1);
 
 /// Repeats `http::Request<B>` with a `B:` [`FromReplay`] and, with the feature `reqwest`, reqwest's own request.
 ///
@@ -18,19 +23,34 @@ const PREVIOUS_ATTEMPTS: HeaderName = HeaderName::from_static("grpc-previous-rpc
 pub struct HttpReplay;
 
 /// A head and a body to be sent again.
-#[derive(Debug)]
 pub struct HttpHandle<B> {
     head: Option<Parts>,
     body: BodyCopy<B>,
 }
 
 /// A body to be sent again.
-#[derive(Debug)]
 pub(crate) enum BodyCopy<B> {
     Empty,
     /// `None` once the last one was made.
     Whole(Option<B>),
     Kept(ReplayHandle<B>),
+}
+
+// Head and body are the caller's and may be secret: states and lengths only.
+impl<B> fmt::Debug for HttpHandle<B> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("HttpHandle").field("head", &self.head.is_some()).field("body", &self.body).finish()
+    }
+}
+
+impl<B> fmt::Debug for BodyCopy<B> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Empty => f.write_str("Empty"),
+            Self::Whole(copy) => f.debug_tuple("Whole").field(&copy.is_some()).finish(),
+            Self::Kept(handle) => f.debug_tuple("Kept").field(handle).finish(),
+        }
+    }
 }
 
 impl<B: FromReplay> BodyCopy<B> {
@@ -88,6 +108,25 @@ impl<B: FromReplay> Replay<Request<B>> for HttpReplay {
             let before = HeaderValue::from(attempt.number().saturating_sub(1));
             request.headers_mut().insert(PREVIOUS_ATTEMPTS, before);
         }
+    }
+
+    fn prepare(&self, request: &mut Request<B>, attempt: Attempt) {
+        if let Some(left) = attempt.remaining()
+            && let Some(own) = Replay::call_timeout(self, request)
+            && left < own.saturating_sub(GRPC_TIMEOUT_STEP)
+        {
+            request.headers_mut().insert(grpc_timeout::GRPC_TIMEOUT, grpc_timeout::format(left));
+        }
+    }
+
+    fn capture(&self, request: &mut Request<B>, _: Repeatable) -> ConnectionCapture {
+        // gRPC knows no redirects
+        if is_grpc(request.headers()) { ConnectionCapture::only_hop() } else { ConnectionCapture::of(request) }
+    }
+
+    fn call_timeout(&self, request: &Request<B>) -> Option<Duration> {
+        // every gRPC call is a POST, and most other calls are none
+        if *request.method() == Method::POST { grpc_timeout::parse(request.headers()) } else { None }
     }
 
     fn forbids(&self, request: &Request<B>) -> bool {

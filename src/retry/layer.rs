@@ -7,10 +7,10 @@ use crate::{
     attempt::Attempt,
     backoff::Random,
     body::Caps,
-    classify::{ByResult, Http},
+    classify::{ByError, ByResult, Http, Outcome},
 };
 use http::HeaderName;
-use std::{fmt, sync::Arc};
+use std::{error::Error, fmt, sync::Arc};
 use tower_layer::Layer;
 
 /// Repeats what is safe to repeat; see the [module docs](crate::retry).
@@ -33,9 +33,21 @@ impl RetryLayer {
 impl RetryLayer<StandardPolicy, ByResult, CloneRequest> {
     /// For any service with `Clone` requests: what is `Ok` is a success, every request may be repeated, and errors are judged
     /// by [`of_error`](crate::classify::of_error). An error type of your own is a fault there: repeat it with
-    /// [`StandardPolicy::with_faults`].
+    /// [`StandardPolicy::with_faults`], or name its outcome with [`by_error`](Self::by_error).
     pub fn by_result(policy: StandardPolicy) -> Self {
         Self::with(policy, ByResult, CloneRequest)
+    }
+}
+
+impl<E, F> RetryLayer<StandardPolicy, ByError<E, F>, CloneRequest>
+where
+    E: Error + 'static,
+    F: Fn(&E) -> Outcome + Send + Sync + 'static,
+{
+    /// Creates a layer for any service with `Clone` requests: `Ok` is a success, every request may be repeated, and `judge` names
+    /// the outcome of an error of type `E`; see [`ByError`].
+    pub fn by_error(policy: StandardPolicy, judge: F) -> Self {
+        Self::with(policy, ByError::new(judge), CloneRequest)
     }
 }
 
@@ -51,6 +63,7 @@ impl<P: Policy, C, R> RetryLayer<P, C, R> {
         let settings = Settings {
             listed: Listed::new("retry".into(), Budget::default().into()),
             caps: Caps::default(),
+            max_retries: None,
             random: Arc::new(Random::new()),
             marker: Some(MarkerLayer::HEADER),
         };
@@ -106,6 +119,19 @@ impl<P: Clone, C: Clone, R: Clone, T> RetryLayer<P, C, R, T> {
     }
 }
 
+impl<P: Clone, R: Clone, T> RetryLayer<P, Http, R, T> {
+    /// States that the client below follows no redirects: see [`Http::without_redirects`]. For reqwest, whose client is then built
+    /// with `redirect::Policy::none()`, it is what lets a request that is not repeatable be sent again after a failed connect.
+    #[must_use]
+    pub fn without_redirects(self) -> Self {
+        let Strategies { policy, classify, replay } = &*self.shared.strategies;
+        let (policy, classify, replay) = (policy.clone(), classify.clone().without_redirects(), replay.clone());
+        let strategies = Arc::new(Strategies { policy, classify, replay });
+        let settings = self.shared.settings.clone();
+        Self { shared: Arc::new(Shared { strategies, settings }), settle: self.settle }
+    }
+}
+
 impl<P, C, R, T> RetryLayer<P, C, R, T> {
     /// The name in events, metrics and the registry.
     #[must_use]
@@ -114,7 +140,7 @@ impl<P, C, R, T> RetryLayer<P, C, R, T> {
         self.set(|settings| settings.listed = Listed::new(name.into(), budgets))
     }
 
-    /// A budget that is shared with others, or [`Budgets::per_authority`].
+    /// A budget that is shared with others, or [`Budgets::per_origin`].
     #[must_use]
     pub fn with_budget(self, budget: impl Into<Budgets>) -> Self {
         let name = self.shared.settings.listed.name.clone();

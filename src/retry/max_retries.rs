@@ -1,7 +1,11 @@
 use super::Replay;
-use crate::{attempt::Attempt, body::Caps};
+use crate::{
+    attempt::Attempt,
+    body::Caps,
+    classify::{ConnectionCapture, Repeatable},
+};
 use http::Request;
-use std::fmt;
+use std::{fmt, time::Duration};
 
 /// In the extensions of an `http::Request`: how many attempts may follow the first in this call, in place of the policy's number.
 ///
@@ -61,6 +65,14 @@ where
 
     fn again(&self, handle: &mut R::Handle, last: bool) -> Option<Req> {
         self.inner.again(handle, last)
+    }
+
+    fn capture(&self, request: &mut Req, repeatable: Repeatable) -> ConnectionCapture {
+        self.inner.capture(request, repeatable)
+    }
+
+    fn call_timeout(&self, request: &Req) -> Option<Duration> {
+        self.inner.call_timeout(request)
     }
 
     fn is_complete(&self, handle: &R::Handle) -> bool {

@@ -1,6 +1,10 @@
 use super::Replay;
-use crate::{attempt::Attempt, body::Caps};
-use std::fmt;
+use crate::{
+    attempt::Attempt,
+    body::Caps,
+    classify::{ConnectionCapture, Repeatable},
+};
+use std::{fmt, time::Duration};
 
 /// A [`Replay`] and what is done to the request right before each attempt, the first one included; see
 /// [`RetryLayer::with_prepare`](super::RetryLayer::with_prepare).
@@ -33,6 +37,14 @@ where
 
     fn again(&self, handle: &mut R::Handle, last: bool) -> Option<Req> {
         self.inner.again(handle, last)
+    }
+
+    fn capture(&self, request: &mut Req, repeatable: Repeatable) -> ConnectionCapture {
+        self.inner.capture(request, repeatable)
+    }
+
+    fn call_timeout(&self, request: &Req) -> Option<Duration> {
+        self.inner.call_timeout(request)
     }
 
     fn is_complete(&self, handle: &R::Handle) -> bool {

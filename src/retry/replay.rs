@@ -1,4 +1,9 @@
-use crate::{attempt::Attempt, body::Caps};
+use crate::{
+    attempt::Attempt,
+    body::Caps,
+    classify::{ConnectionCapture, Repeatable},
+};
+use std::time::Duration;
 
 /// How a request is made again. A strategy and not a trait of the request, so that "any `Clone` request" and
 /// `http::Request<B>`, which overlap, can each have one.
@@ -66,6 +71,20 @@ pub trait Replay<Req>: Send + Sync + 'static {
 
     /// How many attempts may follow the first, where the request itself says so; else the policy does.
     fn max_retries(&self, request: &Req) -> Option<u32> {
+        let _ = request;
+        None
+    }
+
+    /// Starts to observe whether the client below has a connection for the request. Called once a call, before
+    /// [`tee`](Self::tee), and only for a request that is not repeatable by its method: without proof that no connection was
+    /// made, an error of such a request does not show that it was never sent.
+    fn capture(&self, request: &mut Req, repeatable: Repeatable) -> ConnectionCapture {
+        let _ = (request, repeatable);
+        ConnectionCapture::unknown()
+    }
+
+    /// The time that the request itself sets for the whole call, all attempts included (gRPC: `grpc-timeout`).
+    fn call_timeout(&self, request: &Req) -> Option<Duration> {
         let _ = request;
         None
     }

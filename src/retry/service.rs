@@ -3,8 +3,8 @@ use super::{
 };
 use super::{future::Again, shared::Shared};
 use crate::{
-    attempt::Attempt,
-    classify::{Classify, Http},
+    attempt::{Attempt, deadline_after},
+    classify::{Classify, ConnectionCapture, Http, Repeatable},
 };
 use std::{
     fmt, mem,
@@ -24,11 +24,16 @@ impl<S, P, C, R, T> Retry<S, P, C, R, T> {
     pub(super) fn new(inner: S, shared: Arc<Shared<P, C, R>>, settle: T) -> Self {
         Self { inner, shared, settle }
     }
+
+    /// Sets how many attempts may follow the first one in calls of this service and its clones, in place of the policy's number.
+    pub(crate) fn set_max_retries(&mut self, retries: u32) {
+        Arc::make_mut(&mut self.shared).settings.max_retries = Some(retries);
+    }
 }
 
 impl<S, P, C, R, T, Req> Service<Req> for Retry<S, P, C, R, T>
 where
-    S: Service<Req> + Clone,
+    S: Service<Req, Error: 'static> + Clone,
     P: Policy,
     C: Classify<Req, S::Response, S::Error>,
     R: Replay<Req>,
@@ -42,11 +47,11 @@ where
         self.inner.poll_ready(cx)
     }
 
-    fn call(&mut self, request: Req) -> Self::Future {
+    fn call(&mut self, mut request: Req) -> Self::Future {
         let repeatable = self.shared.strategies.classify.repeatable(&request);
         let keyed = self.keyed::<Req>(&request);
-        let outer = Attempt::current_or_default();
-        let max_retries = self.shared.strategies.replay.max_retries(&request);
+        let outer = self.with_deadline_of(&request, Attempt::current_or_default());
+        let max_retries = self.shared.strategies.replay.max_retries(&request).or(self.shared.settings.max_retries);
         if let Some(only) = self.only(outer, max_retries, &request) {
             // Below a retry layer its number stays: that is how the next one down knows. And a layer that is switched off
             // switches none off below it.
@@ -54,14 +59,19 @@ where
             let course = Course::new(attempt, repeatable, Some(only)).with_max_retries(max_retries);
             return self.once(request, keyed, course);
         }
+        let capture = match repeatable {
+            Repeatable::Yes => ConnectionCapture::unknown(),
+            _ => self.shared.strategies.replay.capture(&mut request, repeatable),
+        };
         let (mut request, handle) = self.shared.strategies.replay.tee(request, &self.shared.settings.caps);
-        let course = Course::new(outer.with_number(1), repeatable, None).with_max_retries(max_retries);
+        let course =
+            Course::new(outer.with_number(1), repeatable, None).with_max_retries(max_retries).with_capture(capture);
         let Some(handle) = handle else { return self.once(request, keyed, course) };
         // the instance that was made ready is the one that is called, now and for every repeat; a clone is not ready
         let clone = self.inner.clone();
         let mut inner = mem::replace(&mut self.inner, clone);
         self.shared.strategies.replay.prepare(&mut request, course.attempt);
-        let call = Attempt::begin(1, || inner.call(request));
+        let call = course.attempt.begin(|| inner.call(request));
         let again = Some(Again { inner, handle });
         ResponseFuture::new(call, again, self.shared.clone(), keyed, self.settle.clone(), course)
     }
@@ -85,7 +95,19 @@ impl<S, P: Policy, C, R, T> Retry<S, P, C, R, T> {
         }
     }
 
-    /// The budget of the request's authority, where each has one.
+    /// The deadline that the request itself sets, if that is sooner.
+    #[inline]
+    fn with_deadline_of<Req>(&self, request: &Req, outer: Attempt) -> Attempt
+    where
+        R: Replay<Req>,
+    {
+        match self.shared.strategies.replay.call_timeout(request) {
+            Some(after) => outer.with_sooner_deadline(deadline_after(after)),
+            None => outer,
+        }
+    }
+
+    /// The budget of the request's origin, where each has one.
     #[inline]
     fn keyed<Req>(&self, request: &Req) -> Option<Budget>
     where
@@ -93,7 +115,7 @@ impl<S, P: Policy, C, R, T> Retry<S, P, C, R, T> {
         C: Classify<Req, S::Response, S::Error>,
     {
         let budgets = &self.shared.settings.listed.budgets;
-        if budgets.is_keyed() { budgets.of(self.shared.strategies.classify.authority(request)) } else { None }
+        if budgets.is_keyed() { budgets.of(self.shared.strategies.classify.origin(request)) } else { None }
     }
 
     /// The call without a repeat: the inner service stays here.
@@ -111,7 +133,7 @@ impl<S, P: Policy, C, R, T> Retry<S, P, C, R, T> {
         T: Settle<S::Response> + Clone,
     {
         self.shared.strategies.replay.prepare(&mut request, course.attempt);
-        let call = Attempt::begin(course.attempt.number(), || self.inner.call(request));
+        let call = course.attempt.begin(|| self.inner.call(request));
         ResponseFuture::new(call, None, self.shared.clone(), keyed, self.settle.clone(), course)
     }
 }

@@ -2,7 +2,7 @@ use super::{Attempts, Budgets, Permit, Policy, Stop, budget::TIMEOUT_COST, cours
 use crate::{
     attempt::Attempt,
     backoff::Random,
-    classify::{Failure, Outcome, Repeatable, Verdict},
+    classify::{Evidence, Failure, LastAttempt, Origin, Outcome, Repeatable, Verdict},
 };
 use http::Extensions;
 use std::time::Duration;
@@ -29,9 +29,9 @@ impl Turn {
         random: &Random,
         verdict: Verdict,
         budgets: &Budgets,
-        authority: Option<&str>,
+        origin: Option<Origin<'_>>,
     ) -> Result<(Duration, Option<Permit>), Stop> {
-        let budget = budgets.of(authority);
+        let budget = budgets.of(origin);
         if verdict.outcome() == Outcome::Success {
             if let Some(budget) = budget.filter(|_| !self.course.is_nested()) {
                 budget.deposit();
@@ -44,8 +44,18 @@ impl Turn {
             Some(budget) => Some(budget.withdraw(cost).ok_or(Stop::Budget)?),
             None => None,
         };
-        self.course.go_on(verdict, delay);
+        self.course.go_on(verdict, None, delay);
         Ok((delay, permit))
+    }
+
+    /// What is known of the attempt that failed.
+    pub(crate) fn evidence(&self) -> Evidence {
+        self.course.evidence()
+    }
+
+    /// The last attempt that may have been executed.
+    pub(crate) fn executed(&self) -> Option<LastAttempt> {
+        self.course.executed()
     }
 
     /// The attempt that comes next.

@@ -5,7 +5,11 @@ use bytes::Bytes;
 use http::{HeaderMap, Request, Response, StatusCode};
 use http_body::Frame;
 use http_body_util::{BodyExt, Full, StreamBody};
-use std::{convert::Infallible, io};
+use std::{
+    convert::Infallible,
+    io,
+    sync::{Arc, Mutex},
+};
 use steadfast::{
     circuit_breaker::{Circuit, CircuitBreakerLayer, State},
     error::Refused,
@@ -28,9 +32,9 @@ fn trailers(status: &'static str) -> Result<Frame<Bytes>, io::Error> {
 
 /// Answers 200 with these frames.
 async fn call(circuit: &Circuit, grpc: bool, frames: Frames) -> Result<Bytes, io::Error> {
-    let mut frames = Some(frames);
+    let frames = Arc::new(Mutex::new(Some(frames)));
     let inner = service_fn(move |_: Request<()>| {
-        let body = StreamBody::new(iter(frames.take().unwrap()));
+        let body = StreamBody::new(iter(frames.lock().unwrap().take().unwrap()));
         let mut response = Response::new(body);
         if grpc {
             response.headers_mut().insert("content-type", "application/grpc".parse().unwrap());

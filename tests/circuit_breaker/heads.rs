@@ -209,7 +209,7 @@ fn any_config(which: u8) -> Config {
     let config = at_half_of(10, 4).with_half_open_permits(n(3)).with_lease(8 * SECOND).with_slow(2 * SECOND);
     let config = if which & 1 == 0 { config } else { config.with_slow_rate(Ratio::HALF) };
     let config = config.with_count_in_flight_slow(which & 2 == 0);
-    match which & 12 {
+    match which & 0b1100 {
         0 => config,
         4 => config.with_window(Window::calls(30, 9).unwrap()),
         8 => config.with_window(Window::time(20 * SECOND, 4).unwrap()),

@@ -36,7 +36,7 @@ async fn one_failure_in_a_hundred_refuses_none_of_twenty_thousand_calls_with_unr
     let address = listener.local_addr().unwrap();
     tokio::spawn(async move { axum::serve(listener, Router::new().route("/", answer)).await.unwrap() });
 
-    let circuits = Circuits::per_authority("payments", Config::default());
+    let circuits = Circuits::per_origin("payments", Config::default());
     let stack = ClientStack::new("payments").with_circuit_breaker(CircuitBreakerLayer::new(circuits.clone()));
     let client = stack.layer(reqwest::Client::new());
     let mut callers = JoinSet::new();

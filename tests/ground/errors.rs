@@ -2,6 +2,7 @@
 
 use crate::{
     error::Around,
+    lost::Lost,
     table::{outcome, rows},
 };
 use bytes::Bytes;
@@ -14,7 +15,7 @@ use hyper_util::{
 };
 use std::{collections::BTreeSet, convert::Infallible, error::Error, future::pending, io, time::Duration};
 use steadfast::{
-    classify::{Classify, Failure, Http, Outcome, of_error},
+    classify::{Classify, Evidence, Failure, Http, Outcome, of_error},
     error::{BoxError, Refused},
     timeout::{Elapsed, Limit},
 };
@@ -47,7 +48,8 @@ fn assert_judged(row: &str, made: Made, expected: Outcome) {
     assert_eq!(of_error(&error).outcome(), expected, "boxed: {shown}");
     let error: BoxError = Around(error).into();
     assert_eq!(of_error(&error).outcome(), expected, "in a chain: {shown}");
-    let verdict = Classify::<Request<()>, Response<Full<Bytes>>, BoxError>::error(&Http::new(), &error);
+    let verdict =
+        Classify::<Request<()>, Response<Full<Bytes>>, BoxError>::error(&Http::new(), &error, Evidence::none());
     assert_eq!(verdict.outcome(), expected, "by `Http`: {shown}");
 }
 
@@ -71,11 +73,19 @@ async fn every_error_is_what_the_table_says() {
         ),
         ("`std::io::Error`: `TimedOut`", kinds(&[K::TimedOut])),
         ("hyper-util's legacy client, while connecting", vec![legacy_connect().await]),
-        ("`hyper::Error`: canceled, closed (the request was handed back)", hyper_unsent().await),
+        ("`hyper::Error`: canceled, with the request handed back", vec![hyper_canceled().await]),
         ("`hyper::Error`: timeout", vec![hyper_timeout().await]),
         ("`hyper::Error`: the caller's own body", vec![hyper_own_body().await]),
         ("`hyper::Error`: parse", vec![hyper_answered("garbage\r\n\r\n").await]),
-        ("`hyper::Error`: any other", vec![hyper_answered("HTTP/1.1 200 OK\r\ncontent-le").await]),
+        (
+            "`hyper::Error`: any other",
+            vec![
+                hyper_answered("HTTP/1.1 200 OK\r\ncontent-le").await,
+                hyper_closed().await,
+                hyper_upgrade().await,
+                hyper_route_lost().await,
+            ],
+        ),
         (
             "`h2::Error`: `REFUSED_STREAM`, a remote GOAWAY with `NO_ERROR`",
             vec![h2_reset(h2::Reason::REFUSED_STREAM).await, h2_go_away(h2::Reason::NO_ERROR).await],
@@ -85,6 +95,8 @@ async fn every_error_is_what_the_table_says() {
             vec![h2_reset(h2::Reason::INTERNAL_ERROR).await, h2_go_away(h2::Reason::ENHANCE_YOUR_CALM).await],
         ),
         ("`reqwest::Error`: connect", vec![reqwest_connect().await]),
+        ("`reqwest::Error`: status (`error_for_status`)", vec![]),
+        ("`tonic::ConnectError`", vec![tonic_connect()]),
         ("`reqwest::Error`: builder, redirect", reqwest_unsendable().await),
         ("`reqwest::Error`: timeout", vec![reqwest_timeout().await]),
         ("`reqwest::Error`: body, decode", reqwest_broken().await),
@@ -96,10 +108,13 @@ async fn every_error_is_what_the_table_says() {
     let table = rows("Errors");
     for row in &table {
         let Some(at) = real.iter().position(|(name, _)| *name == row[0]) else {
-            assert_eq!(row[0], "`tonic::Status`", "nobody makes such an error");
+            assert_eq!(row[0], "`tonic::Status`", "no test makes such an error");
             continue;
         };
         let (name, errors) = real.swap_remove(at);
+        if row[1] == "as the status" {
+            continue;
+        }
         assert!(!errors.is_empty());
         for error in errors {
             assert_judged(name, error, outcome(row[1]));
@@ -131,14 +146,15 @@ fn what_says_that_nothing_was_sent_goes_first() {
 }
 
 #[tokio::test]
-async fn a_refused_connection_was_not_sent_in_any_client() {
+async fn a_refused_connection_was_not_sent_in_any_client_that_follows_no_redirects() {
     let port = closed_port().await;
     let tcp = tokio::net::TcpStream::connect(("127.0.0.1", port)).await.unwrap_err();
     assert_judged("tokio", made(tcp), Outcome::Failure(Failure::NotSent));
     let hyper = legacy::Client::builder(TokioExecutor::new()).build_http::<Empty<Bytes>>();
     let error = hyper.get(format!("http://127.0.0.1:{port}").parse().unwrap()).await.unwrap_err();
     assert_judged("hyper-util", made(error), Outcome::Failure(Failure::NotSent));
-    assert_judged("reqwest", reqwest_connect().await, Outcome::Failure(Failure::NotSent));
+    // it follows redirects, so this may have been another hop's
+    assert_judged("reqwest", reqwest_connect().await, Outcome::Failure(Failure::Transient));
     let channel = tonic::transport::Endpoint::from_shared(format!("http://127.0.0.1:{port}")).unwrap();
     assert_judged("tonic", made(channel.connect().await.unwrap_err()), Outcome::Failure(Failure::NotSent));
     let mut lazy = channel.connect_lazy();
@@ -196,16 +212,53 @@ fn get() -> Request<Empty<Bytes>> {
     Request::builder().uri("/").header("host", "x").body(Empty::new()).unwrap()
 }
 
-async fn hyper_unsent() -> Vec<Made> {
+async fn hyper_canceled() -> Made {
     let (client, _server) = duplex(1024);
-    let (mut canceled, connection) = http1::handshake(TokioIo::new(client)).await.unwrap();
-    let waiting = canceled.send_request(get());
+    let (mut sender, connection) = http1::handshake(TokioIo::new(client)).await.unwrap();
+    let waiting = sender.send_request(get());
     drop(connection);
-    let canceled_error = waiting.await.unwrap_err();
-    assert!(canceled_error.is_canceled());
-    let closed_error = canceled.ready().await.unwrap_err();
-    assert!(closed_error.is_closed());
-    vec![made(canceled_error), made(closed_error)]
+    let error = waiting.await.unwrap_err();
+    assert!(error.is_canceled());
+    made(error)
+}
+
+async fn hyper_closed() -> Made {
+    let (client, _server) = duplex(1024);
+    let (mut sender, connection) = http1::handshake::<_, Empty<Bytes>>(TokioIo::new(client)).await.unwrap();
+    drop(connection);
+    let error = sender.ready().await.unwrap_err();
+    assert!(error.is_closed());
+    made(error)
+}
+
+/// Canceled too, but no request that hyper hands back: an upgrade whose connection ended.
+async fn hyper_upgrade() -> Made {
+    let (mut client, server) = duplex(1024);
+    let (sender, mut upgrades) = tokio::sync::mpsc::unbounded_channel();
+    let service = hyper::service::service_fn(move |request: Request<hyper::body::Incoming>| {
+        sender.send(hyper::upgrade::on(request)).unwrap();
+        pending::<Result<Response<Empty<Bytes>>, Infallible>>()
+    });
+    let serve = hyper::server::conn::http1::Builder::new().serve_connection(TokioIo::new(server), service);
+    let serve = tokio::spawn(serve.with_upgrades());
+    client.write_all(b"POST / HTTP/1.1\r\nhost: x\r\nconnection: upgrade\r\nupgrade: x\r\n\r\n").await.unwrap();
+    let upgrade = upgrades.recv().await.unwrap();
+    serve.abort();
+    let error = upgrade.await.unwrap_err();
+    assert!(error.is_canceled(), "{error:?}");
+    made(error)
+}
+
+/// The kernel reports a lost route on an established connection: the request was on the wire by then.
+async fn hyper_route_lost() -> Made {
+    let io = Lost::after_write(io::ErrorKind::HostUnreachable);
+    let (mut sender, connection) = http1::handshake(TokioIo::new(io)).await.unwrap();
+    tokio::spawn(connection);
+    made(sender.send_request(get()).await.unwrap_err())
+}
+
+fn tonic_connect() -> Made {
+    made(tonic::ConnectError("no such name".into()))
 }
 
 async fn hyper_timeout() -> Made {

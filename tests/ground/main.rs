@@ -9,6 +9,7 @@ mod body;
 mod error;
 mod errors;
 mod hints;
+mod lost;
 mod outcomes;
 mod registry;
 mod setting;

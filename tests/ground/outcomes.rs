@@ -178,12 +178,13 @@ fn a_grpc_method_is_repeatable_where_it_is_named() {
 }
 
 #[test]
-fn the_authority_is_the_host_and_port_without_credentials() {
+fn the_origin_is_scheme_host_and_port_without_credentials() {
     let of = |uri: &str| {
         let request = Request::builder().uri(uri).body(()).unwrap();
-        Classify::<Request<()>, Answer, Infallible>::authority(&Http::new(), &request).map(str::to_owned)
+        let origin = Classify::<Request<()>, Answer, Infallible>::origin(&Http::new(), &request);
+        origin.map(|origin| origin.to_string())
     };
-    assert_eq!(of("http://user:pa%40ss@api.example:8080/x").as_deref(), Some("api.example:8080"));
-    assert_eq!(of("http://api.example/x").as_deref(), Some("api.example"));
+    assert_eq!(of("http://user:pa%40ss@api.example:8080/x").as_deref(), Some("http://api.example:8080"));
+    assert_eq!(of("http://api.example/x").as_deref(), Some("http://api.example"));
     assert_eq!(of("/x"), None);
 }

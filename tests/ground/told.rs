@@ -8,14 +8,14 @@ use steadfast::classify::{Outcome, Record, Recorder, Ticket, Verdict};
 
 #[derive(Debug, Clone, Default)]
 pub(crate) struct Told {
-    told: Arc<Mutex<Vec<(Ticket, Verdict)>>>,
+    recorded: Arc<Mutex<Vec<(Ticket, Verdict)>>>,
     slow: Option<Duration>,
     settles_early: bool,
 }
 
 impl Record for Told {
     fn record(&self, ticket: Ticket, verdict: Verdict) {
-        self.told.lock().unwrap().push((ticket, verdict));
+        self.recorded.lock().unwrap().push((ticket, verdict));
     }
 
     fn stalled(&self, ticket: Ticket, pending: Duration) -> bool {
@@ -44,7 +44,7 @@ impl Told {
     }
 
     pub(crate) fn verdicts(&self) -> Vec<Verdict> {
-        let told = self.told.lock().unwrap();
+        let told = self.recorded.lock().unwrap();
         assert!(told.iter().all(|(ticket, _)| *ticket == Ticket([7, 9])));
         told.iter().map(|(_, verdict)| *verdict).collect()
     }

@@ -16,6 +16,7 @@ mod detached;
 mod grpc_streams;
 mod keys;
 mod memory;
+mod not_sent;
 mod phases;
 mod places;
 mod recovery;

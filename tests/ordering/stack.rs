@@ -62,13 +62,13 @@ async fn the_deadline_of_the_call_is_outside_of_all_attempts() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn one_authority_that_is_down_does_not_close_the_way_to_another() {
+async fn one_origin_that_is_down_does_not_close_the_way_to_another() {
     let down = |request: &http::Request<_>| request.uri().host() == Some("down.example");
     let other = tower::service_fn(move |request: http::Request<crate::other_side::Body>| {
         let status = if down(&request) { 502 } else { 200 };
         std::future::ready(http::Response::builder().status(status).body(crate::other_side::Body::default()))
     });
-    let circuits = Circuits::per_authority("partners", Config::default().with_open_for(60 * SECOND));
+    let circuits = Circuits::per_origin("partners", Config::default().with_open_for(60 * SECOND));
     let stack =
         ClientStack::new("partners").with_retry(retry()).with_circuit_breaker(CircuitBreakerLayer::new(circuits));
     let client = ServiceBuilder::new().layer(stack).service(other);
@@ -79,6 +79,6 @@ async fn one_authority_that_is_down_does_not_close_the_way_to_another() {
     to("down.example").await.unwrap();
     _ = to("down.example").await;
     let error = to("down.example").await.unwrap_err();
-    assert_eq!(steadfast::error::Refused::find(&*error).unwrap().who(), "partners/down.example");
+    assert_eq!(steadfast::error::Refused::find(&*error).unwrap().who(), "partners/http://down.example");
     assert_eq!(to("up.example").await.unwrap().status(), 200);
 }

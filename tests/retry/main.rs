@@ -24,3 +24,4 @@ mod server;
 mod statics;
 mod telemetry;
 mod tower_adapters;
+mod uploads;

@@ -85,16 +85,20 @@ async fn reqwest_repeats_a_broken_response_when_read_ahead() {
 }
 
 #[tokio::test]
-async fn reqwest_keeps_its_error_type_and_a_refused_connection_repeats_a_post_once() {
+async fn reqwest_keeps_its_error_type_and_a_refused_connection_repeats_a_post_once_where_no_redirect_is_followed() {
     let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
     let nobody = listener.local_addr().unwrap();
     drop(listener);
-    let layer = RetryLayer::default();
-    let raw = reqwest::Client::new();
-    let request = raw.post(format!("http://{nobody}/")).body("x").build().unwrap();
-    let error: reqwest::Error = layer.layer(raw).oneshot(request).await.unwrap_err();
-    assert!(error.is_connect());
-    assert_eq!(layer.budgets().of(None).unwrap().left(), 9);
+    let none = reqwest::redirect::Policy::none();
+    let one_hop = reqwest::Client::builder().redirect(none).build().unwrap();
+    let cases =
+        [(reqwest::Client::new(), RetryLayer::default(), 10), (one_hop, RetryLayer::default().without_redirects(), 9)];
+    for (raw, layer, left) in cases {
+        let request = raw.post(format!("http://{nobody}/")).body("x").build().unwrap();
+        let error: reqwest::Error = layer.layer(raw).oneshot(request).await.unwrap_err();
+        assert!(error.is_connect());
+        assert_eq!(layer.budgets().of(None).unwrap().left(), left);
+    }
 }
 
 #[tokio::test]

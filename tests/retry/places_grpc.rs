@@ -199,3 +199,52 @@ async fn state_survives_relayering() {
     }
     assert_eq!((front.calls(), budget.left()), (2 + 3, 0));
 }
+
+/// gRFC A6: the deadline of a call covers its attempts and the waits between them.
+#[tokio::test(start_paused = true)]
+async fn grpc_timeout_is_one_deadline_for_all_attempts_and_each_is_sent_what_is_left() {
+    let millis = |value: &HeaderValue| {
+        let text = value.to_str().unwrap();
+        let (digits, unit) = text.split_at(text.len() - 1);
+        let divisor = match unit {
+            "m" => 1,
+            "u" => 1_000,
+            "n" => 1_000_000,
+            _ => panic!("{text}"),
+        };
+        digits.parse::<u64>().unwrap() / divisor
+    };
+    // a second between attempts: the third begins with half a second left, or does not begin
+    for (timeout, calls) in [(2_500, 3), (1_500, 2), (900, 1)] {
+        let front = Front::answering([AWAY, AWAY, AWAY]);
+        let mut client = HealthClient::new(steady().layer(grpc(front.clone()).await));
+        let mut request = tonic::Request::new(ask("a"));
+        request.set_timeout(Duration::from_millis(timeout));
+        let start = Instant::now();
+        let status = client.check(request).await.unwrap_err();
+        assert_eq!((status.code(), front.calls()), (Code::Unavailable, calls), "{timeout}");
+        assert!(start.elapsed() <= Duration::from_millis(timeout));
+        let left: Vec<u64> = front.said("grpc-timeout").iter().map(|value| millis(value.as_ref().unwrap())).collect();
+        let expected = (0..).map(|attempt| timeout - attempt * 1_000).take(calls);
+        for (left, expected) in left.iter().zip(expected) {
+            // what went by on the way to the client is gone too
+            assert!((expected - 5..=expected).contains(left), "{left} of {expected}");
+        }
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_deadline_of_the_caller_that_is_sooner_is_sent_in_place_of_grpc_timeout() {
+    let front = Front::default();
+    let stack = tower::ServiceBuilder::new()
+        .layer(steadfast::timeout::TimeoutLayer::total(Duration::from_millis(400)))
+        .layer(steady())
+        .service(grpc(front.clone()).await);
+    let mut request = tonic::Request::new(ask("a"));
+    request.set_timeout(Duration::from_secs(60));
+    HealthClient::new(stack).check(request).await.unwrap();
+    let sent = front.said("grpc-timeout");
+    let micros: u64 = sent[0].as_ref().unwrap().to_str().unwrap().trim_end_matches(['u', 'n']).parse().unwrap();
+    assert!(micros <= 400_000_000, "{sent:?}");
+    assert!(sent[0].as_ref().unwrap() != "60000000u");
+}

@@ -38,7 +38,25 @@ async fn a_post_without_a_key_is_repeated_only_when_it_was_never_sent_and_once()
     assert_eq!(calls(post(), timeout).await, 1);
     assert_eq!(calls(post(), || io(ErrorKind::ConnectionReset)).await, 1);
     assert_eq!(calls(post(), || io(ErrorKind::ConnectionRefused)).await, 2);
-    assert_eq!(calls(post(), refused_stream).await, 2);
+}
+
+/// A server refused the stream of one hop; below a layer that follows redirects it may be the second one.
+#[tokio::test(start_paused = true)]
+async fn a_refused_stream_proves_that_a_post_was_never_sent_only_where_there_is_one_hop() {
+    let post = || request("POST", &[]);
+    assert_eq!(calls(post(), refused_stream).await, 1);
+    let one_hop = || RetryLayer::with(StandardPolicy::new(), Http::new().without_redirects(), HttpReplay);
+    assert_eq!(calls_with(one_hop(), post(), refused_stream).await, 2);
+    let grpc = || request("POST", &[("content-type", "application/grpc")]);
+    assert_eq!(calls(grpc(), refused_stream).await, 2);
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_empty_idempotency_key_makes_no_request_repeatable() {
+    for key in ["", "  ", "\"\""] {
+        assert_eq!(calls(request("POST", &[("idempotency-key", key)]), || status(503)).await, 1, "{key:?}");
+    }
+    assert_eq!(calls(request("POST", &[("idempotency-key", "\"k\"")]), || status(503)).await, 3);
 }
 
 #[tokio::test(start_paused = true)]

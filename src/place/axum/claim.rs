@@ -1,11 +1,11 @@
 use crate::{
     body::FromReplay,
-    idempotency::{Claim, StoredResponse},
+    idempotency::{Claim, NotExecuted, StoredResponse},
 };
 use axum::{
     body::Body,
     extract::{FromRequestParts, OptionalFromRequestParts},
-    response::{IntoResponse, Response},
+    response::{IntoResponse, IntoResponseParts, Response, ResponseParts},
 };
 use http::{StatusCode, request::Parts};
 use std::{convert::Infallible, fmt};
@@ -26,6 +26,16 @@ impl std::error::Error for NoClaim {}
 impl IntoResponse for NoClaim {
     fn into_response(self) -> Response {
         (StatusCode::INTERNAL_SERVER_ERROR, self.to_string()).into_response()
+    }
+}
+
+/// In the extensions of the response: the key is free again.
+impl IntoResponseParts for NotExecuted {
+    type Error = Infallible;
+
+    fn into_response_parts(self, mut response: ResponseParts) -> Result<ResponseParts, Infallible> {
+        response.extensions_mut().insert(self);
+        Ok(response)
     }
 }
 

@@ -2,7 +2,7 @@ use super::Wait;
 use crate::{
     backoff::Random,
     classify::{ByResult, Classify, Http},
-    retry::{Budget, Budgets, CloneRequest, HttpReplay, Policy, Replay, StandardPolicy, Turn},
+    retry::{Budget, Budgets, CloneRequest, HttpReplay, Policy, Replay, StandardPolicy, Turn, disclose},
 };
 use std::{fmt, sync::Arc};
 
@@ -12,7 +12,9 @@ use std::{fmt, sync::Arc};
 /// It has the same table of what is repeated, the same backoff, hints, budget and deadline, and the same word in the response:
 /// [`Attempts`](crate::retry::Attempts). What tower's engine cannot do is missing: requests have to be `Clone`, layers below do not
 /// see the number of an attempt (a repeated `http::Request` has it in its extensions), nothing is read ahead, a permit is spent
-/// before readiness, and there are no events and metrics.
+/// before readiness, and there are no events and metrics. It sends the request as it came, so the client below cannot be asked
+/// whether there was a connection: a request that is not repeatable is sent again after a failed connect only with
+/// [`Http::without_redirects`].
 ///
 /// ```
 /// use bytes::Bytes;
@@ -62,7 +64,7 @@ impl<P, C, R> TowerPolicy<P, C, R> {
         Self { strategies, budgets: Budget::default().into(), random: Arc::new(Random::new()), turn: None }
     }
 
-    /// A budget that is shared with others, [`Budgets::per_authority`], or [`Budgets::none`].
+    /// A budget that is shared with others, [`Budgets::per_origin`], or [`Budgets::none`].
     #[must_use]
     pub fn with_budget(mut self, budget: impl Into<Budgets>) -> Self {
         self.budgets = budget.into();
@@ -83,6 +85,7 @@ where
     C: Classify<Req, Res, E>,
     R: Replay<Req>,
     Req: Clone,
+    E: 'static,
 {
     type Future = Wait;
 
@@ -92,14 +95,17 @@ where
         let turn = self.turn.get_or_insert_with(|| Turn::new(repeatable, replay.max_retries(request)));
         let verdict = match result {
             Ok(response) => classify.head(response, repeatable),
-            Err(error) => classify.error(error),
+            Err(error) => classify.error(error, turn.evidence()),
         };
-        match turn.next(policy, &self.random, verdict, &self.budgets, classify.authority(request)) {
+        match turn.next(policy, &self.random, verdict, &self.budgets, classify.origin(request)) {
             Ok((delay, permit)) => {
                 replay.mark(request, turn.attempt());
                 Some(Wait::new(delay, permit))
             }
             Err(stop) => {
+                if let (Err(error), Some(last)) = (&mut *result, turn.executed()) {
+                    disclose(error, last);
+                }
                 turn.tell(stop, result.as_mut().ok().and_then(|response| classify.extensions_mut(response)));
                 None
             }

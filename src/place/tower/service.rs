@@ -16,7 +16,7 @@ pub struct PolicyRetry<S, P> {
 
 impl<S, P, Req> Service<Req> for PolicyRetry<S, P>
 where
-    S: Service<Req> + Clone,
+    S: Service<Req, Error: 'static> + Clone,
     P: Policy<Req, S::Response, S::Error> + Clone,
 {
     type Response = S::Response;
@@ -37,7 +37,7 @@ where
         // the instance that was made ready is the one that is called, now and for every repeat; a clone is not ready
         let clone = self.inner.clone();
         let mut inner = mem::replace(&mut self.inner, clone);
-        let call = Attempt::begin(attempt.number(), || inner.call(request));
+        let call = attempt.begin(|| inner.call(request));
         PolicyFuture::new(call, inner, policy, next, self.layer.budget.clone(), attempt)
     }
 }
