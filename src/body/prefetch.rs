@@ -54,6 +54,7 @@ impl<B: Body<Data = Bytes> + Unpin> Prefetch<B> {
     pub(crate) fn grpc_web_status(&self, base64: bool) -> Option<Verdict> {
         let mut web = GrpcWeb::new(base64);
         self.read.iter().flatten().filter_map(Frame::data_ref).for_each(|data| web.read(data));
+        web.read(&&self.joined[..]);
         web.status()
     }
 

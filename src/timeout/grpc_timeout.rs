@@ -1,6 +1,6 @@
 //! The `grpc-timeout` header (gRPC over HTTP/2): at most eight digits and a unit.
 
-use crate::classify::is_grpc;
+use crate::classify::GrpcFormat;
 use http::{HeaderMap, HeaderName, HeaderValue};
 use std::time::Duration;
 
@@ -20,11 +20,11 @@ const SECOND: u128 = 1_000_000_000;
 const UNITS: [(u8, u128); 6] =
     [(b'n', 1), (b'u', 1_000), (b'm', 1_000_000), (b'S', SECOND), (b'M', MINUTE), (b'H', HOUR)];
 
-/// Returns the timeout of a gRPC request; `None` for a request of another content type, and where the header is missing or is
+/// Returns the timeout of a request of gRPC or gRPC-Web; `None` for a request of another content type, and where the header is missing or is
 /// not one to eight digits and a unit (`H M S m u n`).
 pub(crate) fn parse(headers: &HeaderMap) -> Option<Duration> {
     // the cheaper question first
-    if !is_grpc(headers) {
+    if GrpcFormat::of(headers).is_none() {
         return None;
     }
     let value = headers.get(&GRPC_TIMEOUT)?;

@@ -396,7 +396,6 @@ async fn a_connection_that_is_refused_after_a_real_attempt_of_the_same_call_uses
 }
 
 /// RFC 9110, 15.5.14, and GitHub's secondary limit: a 413 or 403 with `Retry-After` is temporary.
-#[ignore = "needs the table of outcomes to read 403 and 413 with a hint as overload"]
 #[tokio::test(start_paused = true)]
 async fn a_403_or_413_with_a_hint_parks_the_message_and_uses_no_attempt() {
     for status in [403, 413] {
