@@ -80,11 +80,6 @@ fn strip<'a>(text: &'a [u8], prefix: &[u8]) -> Option<&'a [u8]> {
     start.eq_ignore_ascii_case(prefix).then_some(rest)
 }
 
-/// Whether a message is gRPC over HTTP/2, which gRPC-Web is not.
-pub(crate) fn is_grpc(headers: &HeaderMap) -> bool {
-    GrpcFormat::of(headers) == Some(GrpcFormat::Grpc)
-}
-
 /// What `grpc-status` says, with its pushback; `None` where there is none.
 pub(crate) fn grpc_status(headers: &HeaderMap) -> Option<Verdict> {
     let status = headers.get(&GRPC_STATUS)?.as_bytes();

@@ -28,7 +28,7 @@ pub use classifier::{Classify, Repeatable};
 pub use error::{of_error, of_error_with};
 pub use evidence::Evidence;
 pub use grpc::of_grpc_code;
-pub(crate) use grpc::{GrpcFormat, PUSHBACK, grpc_status, is_grpc, of_grpc_status};
+pub(crate) use grpc::{GrpcFormat, PUSHBACK, grpc_status, of_grpc_status};
 pub use http::Http;
 #[cfg(any(feature = "queue", feature = "retry", feature = "circuit-breaker"))]
 pub(crate) use maybe_executed::LastAttempt;

@@ -2,7 +2,7 @@ use super::{MaxRetries, NoRetry, Replay};
 use crate::{
     attempt::Attempt,
     body::{Caps, FromReplay, ReplayHandle, tee},
-    classify::{ConnectionCapture, Repeatable, is_grpc},
+    classify::{ConnectionCapture, GrpcFormat, Repeatable},
     timeout::grpc_timeout,
 };
 use bytes::Bytes;
@@ -104,7 +104,7 @@ impl<B: FromReplay> Replay<Request<B>> for HttpReplay {
 
     fn mark(&self, request: &mut Request<B>, attempt: Attempt) {
         request.extensions_mut().insert(attempt);
-        if is_grpc(request.headers()) {
+        if is_grpc(request) {
             let before = HeaderValue::from(attempt.number().saturating_sub(1));
             request.headers_mut().insert(PREVIOUS_ATTEMPTS, before);
         }
@@ -121,7 +121,7 @@ impl<B: FromReplay> Replay<Request<B>> for HttpReplay {
 
     fn capture(&self, request: &mut Request<B>, _: Repeatable) -> ConnectionCapture {
         // gRPC knows no redirects
-        if is_grpc(request.headers()) { ConnectionCapture::only_hop() } else { ConnectionCapture::of(request) }
+        if is_grpc(request) { ConnectionCapture::only_hop() } else { ConnectionCapture::of(request) }
     }
 
     fn call_timeout(&self, request: &Request<B>) -> Option<Duration> {
@@ -136,4 +136,9 @@ impl<B: FromReplay> Replay<Request<B>> for HttpReplay {
     fn max_retries(&self, request: &Request<B>) -> Option<u32> {
         request.extensions().get().map(|MaxRetries(most)| *most)
     }
+}
+
+/// Whether a request is gRPC over HTTP/2, which gRPC-Web is not.
+fn is_grpc<B>(request: &Request<B>) -> bool {
+    GrpcFormat::of(request.headers()) == Some(GrpcFormat::Grpc)
 }

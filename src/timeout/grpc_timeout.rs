@@ -24,9 +24,7 @@ const UNITS: [(u8, u128); 6] =
 /// not one to eight digits and a unit (`H M S m u n`).
 pub(crate) fn parse(headers: &HeaderMap) -> Option<Duration> {
     // the cheaper question first
-    if GrpcFormat::of(headers).is_none() {
-        return None;
-    }
+    GrpcFormat::of(headers)?;
     let value = headers.get(&GRPC_TIMEOUT)?;
     let (unit, digits) = value.as_bytes().split_last()?;
     let (_, nanos) = UNITS.into_iter().find(|(letter, _)| letter == unit)?;
