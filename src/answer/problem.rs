@@ -50,7 +50,10 @@ impl Problem {
 
     /// `grpc`: the media type to answer a gRPC call in; `None`: the call is not gRPC.
     pub(crate) fn into_response(self, grpc: Option<&'static str>) -> Response<Bytes> {
-        let mut response = grpc.map_or_else(|| self.http_response(), |media_type| self.grpc_response(media_type));
+        let mut response = match grpc {
+            None => self.http_response(),
+            Some(media_type) => self.grpc_response(media_type),
+        };
         if let Some(after) = self.retry_after {
             // whole seconds, never earlier than meant
             let seconds = after.as_secs().saturating_add(u64::from(after.subsec_nanos() > 0));

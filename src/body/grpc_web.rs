@@ -28,7 +28,7 @@ impl GrpcWeb {
         Self { base64: base64.then(Base64::default), ..Self::default() }
     }
 
-    /// Reads what passes.
+    /// Reads the next data of the body.
     pub(crate) fn read(&mut self, data: &impl Buf) {
         let Self { base64, trailers } = self;
         let seen = look_at(data, |bytes| match base64 {
@@ -49,7 +49,7 @@ impl GrpcWeb {
         self.trailers.complete
     }
 
-    /// What the trailers say, as far as they have arrived. `None`: there is no status in them.
+    /// Returns the status in the trailers, as far as they have arrived. `None`: there is none in them.
     pub(crate) fn status(&self) -> Option<Verdict> {
         let Trailers { status, pushback, .. } = &self.trailers;
         status.as_ref().map(|status| of_grpc_status(status, || pushback.as_deref()))
@@ -136,7 +136,7 @@ struct Base64 {
 }
 
 impl Base64 {
-    /// Decodes on, and hands out what is decoded in pieces.
+    /// Decodes the next text, and hands out the bytes in pieces.
     fn decode(&mut self, text: &[u8], mut decoded: impl FnMut(&[u8])) {
         let mut piece = [0; 96];
         let mut filled = 0;

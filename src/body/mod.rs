@@ -4,7 +4,7 @@
 //! | --- | --- |
 //! | [`ReplayBody`] with [`tee`] | a request body that is copied while it streams, so that it can be sent again |
 //! | [`FromReplay`] | a body type that such a copy can be turned back into: the request type in and out is the same |
-//! | [`Watch`] | a response body that reports what the whole response came to |
+//! | [`Watch`] | a response body that reports the outcome of the whole response |
 //! | `Prefetch` (feature `retry`) | a response body of which some was read ahead |
 //! | [`OrBody`] | the inner body, or one that a layer made |
 //! | [`read`] | a whole body, read under a limit that leaves the connection usable |

@@ -50,11 +50,11 @@ impl<B: Body<Data = Bytes>> Prefetch<B> {
 }
 
 impl<B: Body<Data = Bytes> + Unpin> Prefetch<B> {
-    /// Returns the status of a gRPC-Web response, if it is in what was read.
+    /// Returns the status of a gRPC-Web response, if its frame was read.
     pub(crate) fn grpc_web_status(&self, base64: bool) -> Option<Verdict> {
         let mut web = GrpcWeb::new(base64);
         self.read.iter().flatten().filter_map(Frame::data_ref).for_each(|data| web.read(data));
-        web.read(&self.joined);
+        web.read(&&self.joined[..]);
         web.status()
     }
 

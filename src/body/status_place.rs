@@ -6,15 +6,15 @@ use super::{
 };
 use crate::classify::{Failure, GrpcFormat, Outcome, Recorder, Verdict};
 use bytes::Buf;
-use http::{HeaderMap, header};
+use http::{HeaderMap, HeaderValue, header};
 use http_body::Body;
 
-/// Where the outcome stands, and what of the body has passed.
+/// Where the outcome stands, and how much of the body has passed.
 #[derive(Debug)]
 pub(super) enum StatusPlace {
     /// In the head, if the body is whole.
     Head {
-        /// Bytes until the end; [`UNKNOWN`] where nothing says how many.
+        /// Bytes until the end; [`UNKNOWN`] without a known length.
         left: u64,
         /// An event stream may be silent for as long as it likes.
         events: bool,
@@ -35,12 +35,15 @@ impl StatusPlace {
     }
 
     pub(super) fn of(headers: &HeaderMap, body: &impl Body) -> Self {
-        match GrpcFormat::of_awaited(headers) {
+        // looked up once: most responses are neither gRPC nor events
+        let media_type = headers.get(header::CONTENT_TYPE).map_or(&[][..], HeaderValue::as_bytes);
+        let format = GrpcFormat::of_media_type(media_type);
+        match format.filter(|_| !GrpcFormat::is_known(headers)) {
             Some(GrpcFormat::Grpc) => Self::Trailers { frames: GrpcFrames::default(), message: false },
             Some(format) => Self::Frame(Box::new(GrpcWeb::new(format == GrpcFormat::WebText))),
             None => {
                 let left = body.size_hint().exact().or_else(|| content_length(headers)).unwrap_or(UNKNOWN);
-                Self::Head { left, events: is_event_stream(headers) }
+                Self::Head { left, events: is_event_stream(media_type) }
             }
         }
     }
@@ -54,7 +57,7 @@ impl StatusPlace {
         known.then(|| Outcome::Success.into())
     }
 
-    /// Reads what passes, and returns the outcome once that is known.
+    /// Reads the next data, and returns the outcome once that is known.
     pub(super) fn read(&mut self, data: &impl Buf, recorder: &Recorder) -> Option<Verdict> {
         let enough = match self {
             Self::Head { left: UNKNOWN, .. } | Self::Trailers { message: true, .. } => false,
@@ -99,7 +102,7 @@ impl StatusPlace {
         }
     }
 
-    /// Whether silence from now on says nothing about the server.
+    /// Whether a silent server is no failure from now on.
     pub(super) fn is_patient(&self) -> bool {
         match self {
             Self::Head { events, .. } => *events,
@@ -113,8 +116,7 @@ fn content_length(headers: &HeaderMap) -> Option<u64> {
     headers.get(header::CONTENT_LENGTH)?.to_str().ok()?.trim().parse().ok()
 }
 
-fn is_event_stream(headers: &HeaderMap) -> bool {
-    let Some(value) = headers.get(header::CONTENT_TYPE) else { return false };
-    let Some((essence, rest)) = value.as_bytes().split_at_checked(EVENTS.len()) else { return false };
+fn is_event_stream(media_type: &[u8]) -> bool {
+    let Some((essence, rest)) = media_type.split_at_checked(EVENTS.len()) else { return false };
     essence.eq_ignore_ascii_case(EVENTS) && matches!(rest.first(), None | Some(b';' | b' ' | b'\t'))
 }

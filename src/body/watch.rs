@@ -1,5 +1,5 @@
 use super::status_place::StatusPlace;
-use crate::classify::{Failure, Outcome, Recorder, Verdict, grpc_status};
+use crate::classify::{Failure, GrpcFormat, Outcome, Recorder, Verdict, grpc_status};
 use http::HeaderMap;
 use http_body::{Body, Frame, SizeHint};
 use pin_project_lite::pin_project;
@@ -10,7 +10,7 @@ use std::{
 use tokio::time::Instant;
 
 pin_project! {
-    /// A response body that reports once what the whole response came to.
+    /// A response body that reports the outcome of the whole response, once.
     ///
     /// | the body | outcome |
     /// | --- | --- |
@@ -19,7 +19,7 @@ pin_project! {
     /// | ends, and it is gRPC without a status | [`Failure::Fault`] |
     /// | fails | [`Failure::Transient`] |
     /// | is dropped before its first poll, or when the last poll was ready | the head's; for gRPC [`Outcome::Success`] after the first message, else [`Outcome::Ignored`] |
-    /// | is dropped while a poll is pending | [`Failure::Timeout`] if the record calls that [stalled](crate::classify::Record::stalled); else, and for `text/event-stream` and for gRPC after the first message, [`Outcome::Ignored`] |
+    /// | is dropped while a poll is pending | [`Failure::Timeout`] if the record calls that [stalled](crate::classify::Record::stalled), else [`Outcome::Ignored`]; for `text/event-stream` the head's, and for gRPC after the first message [`Outcome::Success`] |
     #[derive(Debug)]
     pub struct Watch<B> {
         #[pin]
@@ -48,7 +48,7 @@ enum Pending {
     No,
     /// Since this moment.
     Since(Instant),
-    /// For as long as it likes: the clock is not read for it.
+    /// It may be pending for any time: the clock is not read for it.
     Patiently,
 }
 
@@ -56,9 +56,9 @@ impl Pending {
     /// The outcome of a body that is dropped while it is pending.
     fn dropped(self, recorder: &Recorder) -> Option<Verdict> {
         match self {
-            Self::No => None,
+            Self::No | Self::Patiently => None,
             Self::Since(moment) if recorder.stalled(moment.elapsed()) => Some(Failure::Timeout.into()),
-            Self::Since(_) | Self::Patiently => Some(Outcome::Ignored.into()),
+            Self::Since(_) => Some(Outcome::Ignored.into()),
         }
     }
 }
@@ -86,8 +86,8 @@ impl<B: Body> Watch<B> {
 
     /// Whether a response whose head is a success has nothing left to wait for.
     pub(crate) fn ends_at_head(headers: &HeaderMap, body: &B) -> bool {
-        let ended = body.is_end_stream() || body.size_hint().exact() == Some(0);
-        ended && StatusPlace::of(headers, body).ended().outcome() == Outcome::Success
+        // gRPC without a body has no status
+        body.is_end_stream() && GrpcFormat::of_awaited(headers) != Some(GrpcFormat::Grpc)
     }
 }
 

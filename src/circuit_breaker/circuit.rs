@@ -220,7 +220,7 @@ impl Circuit {
         self.0.note(self.permit(leave), verdict);
     }
 
-    /// The head of the response is here. The recorder goes with the body, and reports what the call came to.
+    /// Ends the time of the call: its response has a head. The recorder goes with the body and reports the outcome.
     pub(super) fn into_recorder(self, leave: &Leave) -> Recorder {
         let answered = match leave {
             Leave::Free { generation, began } => Answered::new(*generation, Kind::Took(passed(began.elapsed()))),

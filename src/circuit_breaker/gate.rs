@@ -147,7 +147,7 @@ impl Gate {
         (self.pass.load(Ordering::Acquire) == pass).then_some(until)
     }
 
-    /// Records the outcome of a call without a body to wait for. Whether the machine has changes to tell of.
+    /// Records the outcome of a call without a body to wait for. Returns whether the machine has changes to report.
     #[inline(never)]
     pub(super) fn record(&self, permit: Permit, signal: Signal, hint: Option<Hint>, now: u64) -> bool {
         let took = now.saturating_sub(permit.started);
@@ -166,7 +166,7 @@ impl Gate {
         self.with(|machine| machine.head(permit, Duration::from_nanos(took), now))
     }
 
-    /// Records the outcome at the end of a body. Whether the machine has changes to tell of; `None`: it was not asked. `now` is
+    /// Records the outcome at the end of a body. Returns whether the machine has changes to report; `None`: it was not asked. `now` is
     /// asked for where it depends on it.
     #[inline(never)]
     pub(super) fn finish(
@@ -275,16 +275,16 @@ impl Gate {
     /// Says what calls may do until the lock is taken again.
     fn publish(&self, behind: &Behind) {
         let machine = &behind.machine;
-        let standing = machine.standing();
-        let (kind, until) = match standing {
-            Standing::Asks => (ASK, 0),
-            Standing::Flows { calm_until } => (FLOWS, calm_until.unwrap_or(0)),
-            // what time changes is done before anything that happens after it is counted
-            Standing::Tracked { due, calm_until } => (TRACKED, due.min(calm_until.unwrap_or(due))),
-            Standing::Refuses { state: State::ForcedOpen, until } => (FORCED, until),
+        let (kind, until, calm) = match machine.standing() {
+            Standing::Asks => (ASK, 0, false),
+            Standing::Flows { calm_until } => (FLOWS, calm_until.unwrap_or(0), calm_until.is_some()),
+            Standing::Tracked { due, calm_until: None } => (TRACKED, due, false),
+            // a success that ends after `due` must not be counted before the call that crosses at `due`
+            Standing::Tracked { due, calm_until: Some(calm_until) } => (TRACKED, due.min(calm_until), true),
+            Standing::Refuses { state: State::ForcedOpen, until } => (FORCED, until, false),
             Standing::Refuses { until, .. } => {
                 let place = (OPEN..).zip(REASONS).find(|(_, reason)| *reason == machine.reason);
-                place.map_or((ASK, 0), |(kind, _)| (kind, until))
+                place.map_or((ASK, 0, false), |(kind, _)| (kind, until, false))
             }
         };
         let pass = word(machine.generation, kind);
@@ -297,8 +297,6 @@ impl Gate {
         }
         set(&self.slow, nanos(machine.config.slow));
         set(&self.pass, pass);
-        let calm =
-            matches!(standing, Standing::Flows { calm_until: Some(_) } | Standing::Tracked { calm_until: Some(_), .. });
         if calm && until > 0 {
             self.good.store(word(machine.generation, behind.opened_at), Ordering::Release);
         }

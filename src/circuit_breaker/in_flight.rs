@@ -3,6 +3,7 @@
 use super::permit::SLOTS;
 
 const NONE: u32 = u32::MAX;
+const NO_HEAD: u64 = u64::MAX;
 
 /// Three lists through one slab: calls that still wait to cross `slow`, calls that crossed it, and probes that have the head of
 /// their response. All are in the order in which the calls began: for the second that is the order in which they cross.
@@ -22,19 +23,19 @@ struct Slot {
     taken: bool,
     /// The number of its sample, once it has crossed.
     sample: Option<u64>,
-    /// How long the head of its response took.
-    took: Option<u64>,
+    /// How long the head of its response took, or [`NO_HEAD`].
+    took: u64,
     before: u32,
     after: u32,
 }
 
-/// A call that was taken out.
+/// A call with a head that was taken out.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Removed {
     /// Its sample, if it had crossed.
     pub(super) sample: Option<u64>,
-    /// How long the head took, if there was one.
-    pub(super) took: Option<u64>,
+    /// How long the head took; 0 if there was none.
+    pub(super) took: u64,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -67,7 +68,7 @@ impl InFlight {
 
     /// `None`: four thousand million calls are in flight already.
     pub(super) fn insert(&mut self, started: u64) -> Option<u32> {
-        let new = Slot { started, taken: true, sample: None, took: None, before: NONE, after: NONE };
+        let new = Slot { started, taken: true, sample: None, took: NO_HEAD, before: NONE, after: NONE };
         let slot = if self.free == NONE {
             let slot = u32::try_from(self.slots.len()).ok().filter(|slot| *slot < SLOTS)?;
             self.slots.push(new);
@@ -83,26 +84,41 @@ impl InFlight {
         Some(slot)
     }
 
-    /// Takes a call out. `None`: there is no such call.
-    pub(super) fn remove(&mut self, slot: u32, started: u64) -> Option<Removed> {
-        let held = self.slots.get(slot as usize).filter(|held| held.taken && held.started == started)?;
-        let removed = Removed { sample: held.sample, took: held.took };
-        self.unlink(slot);
-        *self.at(slot) = Slot { taken: false, after: self.free, ..*self.at(slot) };
-        self.free = slot;
-        self.len -= 1;
-        Some(removed)
+    /// Takes out a call without a head, and gives back its sample if it had crossed. `None`: there is no such call.
+    #[expect(clippy::option_option, reason = "unknown, known, and known to have crossed are three things")]
+    pub(super) fn remove(&mut self, slot: u32, started: u64) -> Option<Option<u64>> {
+        let sample = self.find(slot, started).filter(|held| held.took == NO_HEAD)?.sample;
+        self.take_out(slot, if sample.is_some() { List::Crossed } else { List::Waiting });
+        Some(sample)
     }
 
     /// The head of a call's response has arrived: it crosses no more, and stays here. Whether there is such a call.
     pub(super) fn answer(&mut self, slot: u32, started: u64, took: u64) -> bool {
-        let known = self.slots.get(slot as usize).is_some_and(|held| held.taken && held.started == started);
-        if known {
-            self.unlink(slot);
-            self.at(slot).took = Some(took);
-            self.append(slot, List::Answered);
-        }
-        known
+        let Some(held) = self.find(slot, started).filter(|held| held.took == NO_HEAD) else { return false };
+        let list = if held.sample.is_some() { List::Crossed } else { List::Waiting };
+        self.unlink(slot, list);
+        self.at(slot).took = took.min(NO_HEAD - 1);
+        self.insert_answered(slot);
+        true
+    }
+
+    /// Takes out a call with a head. `None`: there is no such call.
+    pub(super) fn remove_answered(&mut self, slot: u32, started: u64) -> Option<Removed> {
+        let Slot { sample, took, .. } = *self.find(slot, started).filter(|held| held.took != NO_HEAD)?;
+        self.take_out(slot, List::Answered);
+        Some(Removed { sample, took })
+    }
+
+    fn find(&self, slot: u32, started: u64) -> Option<&Slot> {
+        self.slots.get(slot as usize).filter(|held| held.taken && held.started == started)
+    }
+
+    fn take_out(&mut self, slot: u32, list: List) {
+        self.unlink(slot, list);
+        let free = std::mem::replace(&mut self.free, slot);
+        let held = self.at(slot);
+        (held.taken, held.after) = (false, free);
+        self.len -= 1;
     }
 
     /// The oldest that has not crossed, and when it began.
@@ -112,7 +128,7 @@ impl InFlight {
 
     /// It crossed, and was counted as `sample`.
     pub(super) fn cross(&mut self, slot: u32, sample: u64) {
-        self.unlink(slot);
+        self.unlink(slot, List::Waiting);
         self.at(slot).sample = Some(sample);
         self.append(slot, List::Crossed);
     }
@@ -142,15 +158,24 @@ impl InFlight {
         *self = Self { slots, ..Self::new() };
     }
 
-    /// Behind all calls that began before it. That is the end of the list, except where heads arrive in another order than
-    /// their probes began.
     fn append(&mut self, slot: u32, list: List) {
+        let before = self.ends(list).last;
+        self.link(slot, list, before, NONE);
+    }
+
+    /// Behind all probes that began before it: their heads may arrive in another order.
+    fn insert_answered(&mut self, slot: u32) {
         let started = self.at(slot).started;
-        let (mut before, mut after) = (self.ends(list).last, NONE);
+        let (mut before, mut after) = (self.answered.last, NONE);
         while before != NONE && self.at(before).started > started {
             (before, after) = (self.at(before).before, before);
         }
-        *self.at(slot) = Slot { before, after, ..*self.at(slot) };
+        self.link(slot, List::Answered, before, after);
+    }
+
+    fn link(&mut self, slot: u32, list: List, before: u32, after: u32) {
+        let held = self.at(slot);
+        (held.before, held.after) = (before, after);
         match before {
             NONE => self.ends(list).first = slot,
             before => self.at(before).after = slot,
@@ -161,13 +186,8 @@ impl InFlight {
         }
     }
 
-    fn unlink(&mut self, slot: u32) {
-        let Slot { sample, took, before, after, .. } = *self.at(slot);
-        let list = match (took, sample) {
-            (Some(_), _) => List::Answered,
-            (None, Some(_)) => List::Crossed,
-            (None, None) => List::Waiting,
-        };
+    fn unlink(&mut self, slot: u32, list: List) {
+        let Slot { before, after, .. } = *self.at(slot);
         match before {
             NONE => self.ends(list).first = after,
             before => self.at(before).after = after,

@@ -69,7 +69,7 @@ impl<C, M> CircuitBreakerLayer<C, M> {
         }
     }
 
-    /// Ends a call with the head of its response: for services whose bodies say nothing about their health. A body that breaks
+    /// Ends a call with the head of its response: for services whose bodies are no sign of their health. A body that breaks
     /// off or stalls, and a gRPC status in the trailers, are then not seen.
     #[must_use]
     pub fn until_head(mut self) -> Self {

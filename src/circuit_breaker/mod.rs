@@ -54,14 +54,14 @@
 //! more and more until, at the end of the period, all go: what came back is not met by everybody. Which ones go is counted and
 //! not drawn: they are spread evenly. Failures open it as ever.
 //!
-//! What an outcome counts for stands in [`classify`](crate::classify): failures of all kinds count; `Overloaded` (429) counts for
+//! How each outcome counts stands in [`classify`](crate::classify): failures of all kinds count; `Overloaded` (429) counts for
 //! the rate and fails a probe and leaves a run as it is; `Rejected` (404) is a success; `Refused`, `Ignored`, 501, UNIMPLEMENTED
 //! and a 409 with `Retry-After` count for nothing. A call that its caller drops before the head of its response counts for
 //! nothing either, unless it was `slow` by then: it failed, or else a timeout further out would hide every hang. A panic is a
 //! failure.
 //!
 //! The outcome is that of the whole response, the body and its trailers included. Once a head has arrived, a caller that drops
-//! the body does not drop the call: the table in [`classify`](crate::classify) says what the response then came to. Only a
+//! the body does not drop the call: a table in [`classify`](crate::classify) lists the outcomes. Only a
 //! body that its caller has waited for, without anything arriving, for as long as `slow` is a failure when it is dropped. The time
 //! of a call ends with the head, so how fast a caller reads never makes a call slow. A good head decides a probe at once (for gRPC
 //! its status or its first message), so that neither a long stream nor a slow reader holds a circuit half-open. With

@@ -35,8 +35,7 @@ impl Permit {
     }
 }
 
-/// A permit whose call has the head of its response. The time of a call ends with the head: nothing that the body does later
-/// makes it slow.
+/// A permit whose call has the head of its response. The time of a call ends with the head: no body makes a call slow.
 ///
 /// [`Machine::head`](super::state::Machine::head) turns a [`Permit`] into it.
 #[derive(Debug, PartialEq, Eq)]
@@ -46,7 +45,7 @@ pub struct Answered {
     pub(super) kind: Kind,
 }
 
-/// What is known of a call with a head.
+/// The state of a call with a head.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Kind {
     /// How long the head took, in nanoseconds.

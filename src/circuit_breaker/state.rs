@@ -70,6 +70,8 @@ pub struct Machine {
     not_before: u64,
     probes: Probes,
     in_flight: InFlight,
+    /// Calls that left the list of those in flight with their heads, and whose bodies have not ended. A guess: some end unseen.
+    bodies: u32,
     /// Closed by its probes, and not trusted with all calls yet.
     pub(super) ramp: Option<Ramp>,
     /// Before this moment time alone changes nothing. It may be earlier than it need be, and is never later.
@@ -121,6 +123,7 @@ impl Machine {
             not_before: 0,
             probes: Probes::default(),
             in_flight: InFlight::new(),
+            bodies: 0,
             ramp: None,
             due: NEVER,
             random: fastrand::Rng::with_seed(seed),

@@ -38,7 +38,8 @@ impl GrpcFormat {
         Self::of_media_type(headers.get(header::CONTENT_TYPE)?.as_bytes())
     }
 
-    fn of_media_type(value: &[u8]) -> Option<Self> {
+    /// Returns the format that this value of `content-type` names.
+    pub(crate) fn of_media_type(value: &[u8]) -> Option<Self> {
         let rest = strip(value, b"application/grpc")?;
         let (format, rest) = match strip(rest, b"-web") {
             None => (Self::Grpc, rest),
@@ -65,19 +66,18 @@ impl GrpcFormat {
 
     /// Returns the format of a response whose status is still to come: one that is in its head is not.
     pub(crate) fn of_awaited(response: &HeaderMap) -> Option<Self> {
-        Self::of(response).filter(|_| !response.contains_key(&GRPC_STATUS))
+        Self::of(response).filter(|_| !Self::is_known(response))
+    }
+
+    /// Whether the status of a call is in the head of its response.
+    pub(crate) fn is_known(response: &HeaderMap) -> bool {
+        response.contains_key(&GRPC_STATUS)
     }
 }
 
 fn strip<'a>(text: &'a [u8], prefix: &[u8]) -> Option<&'a [u8]> {
     let (start, rest) = text.split_at_checked(prefix.len())?;
     start.eq_ignore_ascii_case(prefix).then_some(rest)
-}
-
-/// Whether a message is gRPC over HTTP/2, which gRPC-Web is not.
-#[cfg(feature = "retry")]
-pub(crate) fn is_grpc(headers: &HeaderMap) -> bool {
-    GrpcFormat::of(headers) == Some(GrpcFormat::Grpc)
 }
 
 /// What `grpc-status` says, with its pushback; `None` where there is none.

@@ -79,7 +79,7 @@ fn until_separator<'a>(rest: &mut &'a [u8]) -> (&'a [u8], Option<u8>) {
     (text, None)
 }
 
-/// `key=value`, or a value without a key: a string has no key, whatever is in it.
+/// Splits `key=value`. A value that begins with a quote has no key: the `=` is part of the string.
 fn named(text: &[u8]) -> Item<'_> {
     let text = text.trim_ascii();
     let equals = text.iter().position(|byte| *byte == b'=').filter(|_| text.first() != Some(&b'"'));

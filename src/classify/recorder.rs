@@ -18,7 +18,7 @@ pub trait Record: Send + Sync + 'static {
     }
 
     /// Whether the first proof of health decides the call: a good head, or where the status comes last the first message. The
-    /// outcome is then recorded at once, and what the body does later is not. Must not block and must not panic. Default:
+    /// outcome is then recorded at once, and a body that fails later is not. Must not block and must not panic. Default:
     /// `false`.
     fn settles_early(&self, ticket: Ticket) -> bool {
         let _ = ticket;
@@ -46,7 +46,7 @@ impl Recorder {
         Self { to: None, ticket: Ticket([0; 2]) }
     }
 
-    /// Whether it reports to nothing: it is [`nobody`](Self::nobody)'s, or was taken.
+    /// Whether it reports to nothing.
     pub const fn is_nobody(&self) -> bool {
         self.to.is_none()
     }

@@ -1,7 +1,7 @@
 use super::{Failure, Outcome, Verdict};
 use http::StatusCode;
 
-/// Returns what an HTTP status means by itself: see the table in the [module docs](crate::classify). Headers can change it: a
+/// Returns the verdict of an HTTP status by itself: see the table in the [module docs](crate::classify). Headers can change it: a
 /// 403, 413 or 503 with a hint is an overload, and so is a 409 with `Retry-After` to a keyed call.
 pub fn of_status(status: StatusCode) -> Verdict {
     match status.as_u16() {

@@ -14,7 +14,7 @@ pub use retry::ReqwestHandle;
 
 use crate::{
     body::{FromReplay, ReplayBody, ReplayError, Watch},
-    classify::{Classify, Evidence, Http, Origin, Outcome, Recorder, Repeatable, Verdict},
+    classify::{Classify, Evidence, GrpcFormat, Http, Origin, Outcome, Recorder, Repeatable, Verdict},
     timeout::{InRequest, PerCall},
 };
 use http_body_util::BodyExt;
@@ -88,8 +88,10 @@ impl<E: 'static> Classify<Request, Response, E> for Http {
         Some(response.extensions_mut())
     }
 
-    fn ends_at_head(&self, _: &Response, head: Verdict) -> bool {
-        head.outcome() != Outcome::Success
+    fn ends_at_head(&self, response: &Response, head: Verdict) -> bool {
+        // gRPC without a body has no status
+        let ended = || GrpcFormat::of_awaited(response.headers()) != Some(GrpcFormat::Grpc);
+        head.outcome() != Outcome::Success || response.content_length() == Some(0) && ended()
     }
 
     fn watch(&self, mut response: Response, head: Verdict, recorder: Recorder) -> Response {

@@ -13,7 +13,7 @@ use std::{any::Any, pin::pin};
 /// Bytes of an answer that are read: enough to keep the connection usable, and no more than a stranger may make us read.
 const READ: usize = 1 << 20;
 
-/// Bytes that are read where a gRPC status is still to come: what its head says is no answer yet.
+/// Bytes that are read where a gRPC status is still to come: a delivery without it is not done.
 const READ_TO_STATUS: usize = 16 << 20;
 
 /// An answer that is read to its end before it is judged: one that breaks off is a failure although its head said 200.

@@ -2,7 +2,7 @@ use super::{MaxRetries, NoRetry, Replay};
 use crate::{
     attempt::Attempt,
     body::{Caps, FromReplay, ReplayHandle, tee},
-    classify::{ConnectionCapture, Repeatable, is_grpc},
+    classify::{ConnectionCapture, GrpcFormat, Repeatable},
     timeout::grpc_timeout,
 };
 use bytes::Bytes;
@@ -104,15 +104,16 @@ impl<B: FromReplay> Replay<Request<B>> for HttpReplay {
 
     fn mark(&self, request: &mut Request<B>, attempt: Attempt) {
         request.extensions_mut().insert(attempt);
-        if is_grpc(request.headers()) {
+        if is_grpc(request) {
             let before = HeaderValue::from(attempt.number().saturating_sub(1));
             request.headers_mut().insert(PREVIOUS_ATTEMPTS, before);
         }
     }
 
     fn prepare(&self, request: &mut Request<B>, attempt: Attempt) {
-        if let Some(left) = attempt.remaining()
-            && let Some(own) = Replay::call_timeout(self, request)
+        // the header first: for most requests the clock is not read
+        if let Some(own) = Replay::call_timeout(self, request)
+            && let Some(left) = attempt.remaining()
             && left < own.saturating_sub(GRPC_TIMEOUT_STEP)
         {
             request.headers_mut().insert(grpc_timeout::GRPC_TIMEOUT, grpc_timeout::format(left));
@@ -125,7 +126,7 @@ impl<B: FromReplay> Replay<Request<B>> for HttpReplay {
             return ConnectionCapture::unknown();
         }
         // gRPC knows no redirects
-        if is_grpc(request.headers()) { ConnectionCapture::only_hop() } else { ConnectionCapture::of(request) }
+        if is_grpc(request) { ConnectionCapture::only_hop() } else { ConnectionCapture::of(request) }
     }
 
     fn call_timeout(&self, request: &Request<B>) -> Option<Duration> {
@@ -140,4 +141,9 @@ impl<B: FromReplay> Replay<Request<B>> for HttpReplay {
     fn max_retries(&self, request: &Request<B>) -> Option<u32> {
         request.extensions().get().map(|MaxRetries(most)| *most)
     }
+}
+
+/// Whether a request is gRPC over HTTP/2, which gRPC-Web is not.
+fn is_grpc<B>(request: &Request<B>) -> bool {
+    GrpcFormat::of(request.headers()) == Some(GrpcFormat::Grpc)
 }

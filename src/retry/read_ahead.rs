@@ -12,7 +12,7 @@ use std::task::{Context, Poll, ready};
 /// breaks off before that, or ends in trailers that say otherwise, can be repeated.
 ///
 /// With a limit of 0 it waits for the first frame only: enough to see a gRPC answer whose status comes in trailers without a
-/// message before. The status of gRPC-Web is found if its frame is in what was read. It delays the head by what it reads, so it is not for server streaming; and an attempt timeout below, which
+/// message before. The status of gRPC-Web is found if its frame was read. It delays the head by what it reads, so it is not for server streaming; and an attempt timeout below, which
 /// ends with the head, does not bound it: the total deadline does. Nothing is read while the request still streams,
 /// since the other side may be waiting for the rest of it, and nothing where the request cannot be made again.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -23,7 +23,7 @@ const SECOND: u128 = 1_000_000_000;
 const UNITS: [(u8, u128); 6] =
     [(b'n', 1), (b'u', 1_000), (b'm', 1_000_000), (b'S', SECOND), (b'M', MINUTE), (b'H', HOUR)];
 
-/// Returns the timeout of a gRPC request; `None` for a request of another content type, and where the header is missing or is
+/// Returns the timeout of a request of gRPC or gRPC-Web; `None` for a request of another content type, and where the header is missing or is
 /// not one to eight digits and a unit (`H M S m u n`).
 pub(crate) fn parse(headers: &HeaderMap) -> Option<Duration> {
     // the cheaper question first

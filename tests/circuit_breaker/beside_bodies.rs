@@ -1,4 +1,4 @@
-//! What the layer counts beside the machine's lock, against a machine that is told of every head and every end of a body.
+//! The layer, which counts successes beside the machine's lock, against a machine that records every head and every end of a body.
 
 use crate::support::{SECOND, at_half_of, n};
 use bytes::Bytes;
@@ -230,7 +230,7 @@ where
                 self.finish(&mut reading, Signal::Failure);
             }
             Step::Ends(_) => {
-                // the sender goes, and with it the body's end is there
+                // without a sender the body ends
                 let (frames, _) = mpsc::unbounded_channel();
                 reading.frames = frames;
                 self.poll(&mut reading);
@@ -277,7 +277,7 @@ proptest! {
     #![proptest_config(ProptestConfig::with_cases(300))]
 
     #[test]
-    fn the_layer_counts_bodies_as_a_machine_does_that_is_told_of_every_head(
+    fn the_layer_counts_bodies_as_a_machine_does_that_records_every_head(
         config in config(),
         other in config(),
         steps in steps(),

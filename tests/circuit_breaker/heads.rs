@@ -248,11 +248,11 @@ proptest! {
             prop_assert!(view.failed <= view.calls && view.slow <= view.calls, "{view:?}");
             prop_assert!(view.probes <= 3);
         }
-        // whatever is out stays out: within two leases and an open period it lets a call through
+        // calls that are in flight stay there: within two leases and an open period it admits one
         let mut later = now;
         let through = (0..60).any(|_| { later += S; machine.admit(later).is_ok() });
         prop_assert!(through, "{:?}", machine.view(later));
-        // and good heads that nobody reads close it
+        // and good heads with unread bodies close it
         for _ in 0..60 {
             later += S;
             if let Ok(permit) = machine.admit(later) {

@@ -1,5 +1,5 @@
-//! The stack that is recommended, called by those who look at the status and read no body: a few failures open nothing, and an
-//! outage is over soon after it ended.
+//! The recommended stack with callers that look at the status and read no body: a few failures open no circuit, and a circuit
+//! closes soon after the end of an outage.
 
 use crate::support::SECOND;
 use axum::{Router, http::StatusCode, routing::any};
@@ -26,7 +26,7 @@ use tokio::{
 use tower::{Layer, ServiceExt};
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn one_failure_in_a_hundred_refuses_none_of_twenty_thousand_calls_whose_bodies_nobody_reads() {
+async fn one_failure_in_a_hundred_refuses_none_of_twenty_thousand_calls_with_unread_bodies() {
     let calls = Arc::new(AtomicU32::new(0));
     let answer = any(move || {
         let fails = calls.fetch_add(1, SeqCst) % 100 == 99;

@@ -1,6 +1,6 @@
 //! The same traffic gives the same circuit, however callers read the bodies: HTTP.
 
-use crate::support::{SECOND, after_a_run_of, at_half_of};
+use crate::support::{SECOND, after_a_run_of, at_half_of, n};
 use axum::{
     Router,
     body::Body,
@@ -83,7 +83,7 @@ fn traffic() -> Vec<(Method, String)> {
     requests
 }
 
-/// What a circuit knows after the traffic, and whether it is as for the first way.
+/// The counts of a circuit after the traffic.
 #[derive(Debug, PartialEq)]
 struct Known {
     state: State,
@@ -184,7 +184,7 @@ async fn an_axum_server_is_judged_the_same_by_clients_that_read_and_that_do_not(
     }
 }
 
-/// Calls a service that answers 200, with a body of what is given.
+/// Calls a service that answers 200 with this body.
 async fn respond<B>(circuit: &Circuit, content_type: &'static str, body: B) -> impl http_body::Body<Data = Bytes>
 where
     B: http_body::Body<Data = Bytes, Error: std::fmt::Debug> + 'static,
@@ -288,6 +288,30 @@ async fn a_probe_that_is_answered_by_a_bad_head_or_none_reopens_as_before() {
     sleep(10 * SECOND).await;
     assert_eq!(circuit.state(), State::Open, "its lease has ended");
     call.abort();
+}
+
+#[tokio::test(start_paused = true)]
+async fn unread_bodies_count_while_it_ramps_up_and_in_a_shadow_and_not_while_it_is_disabled() {
+    let circuit =
+        Circuit::with_config("streams", at_half_of(100, 10).with_ramp_up(10 * SECOND).with_half_open_permits(n(1)));
+    circuit.open_for(SECOND);
+    sleep(SECOND).await;
+    drop(respond(&circuit, "text/csv", ticks()).await);
+    assert!(circuit.snapshot().view.ramp_up.is_some());
+    drop(respond(&circuit, "text/csv", ticks()).await);
+    sleep(9 * SECOND).await;
+    for _ in 0..20 {
+        drop(respond(&circuit, "text/csv", ticks()).await);
+    }
+    let view = circuit.snapshot().view;
+    assert!(view.ramp_up.is_some() && view.calls + view.refused == 21 && view.calls > 15, "{view:?}");
+    circuit.shadow(None);
+    drop(respond(&circuit, "text/csv", ticks()).await);
+    assert_eq!(circuit.snapshot().view.calls, view.calls + 1);
+    circuit.disable(None);
+    drop(respond(&circuit, "text/csv", ticks()).await);
+    let view = circuit.snapshot().view;
+    assert_eq!((view.calls, view.stale), (0, 0));
 }
 
 /// Real sockets: clients that leave an event stream after `slow`, while the server waits for the next event.

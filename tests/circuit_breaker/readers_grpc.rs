@@ -94,7 +94,7 @@ fn counts(circuit: &Circuit) -> (State, u64, u64, u32) {
     (view.state, view.calls, view.failed, view.run)
 }
 
-/// Waits for what is counted when a connection's task gets to it.
+/// Waits for a condition that becomes true in the task of a connection.
 async fn until(what: impl Fn() -> bool) {
     let becomes_so = async {
         while !what() {

@@ -57,7 +57,7 @@ impl Machine {
                 Event::LeaseEnds => self.trip(Reason::LeaseExpired, at),
                 Event::LeaseComesBack { slot, started } => {
                     // healthy so far: it holds no permit any longer, and moves nothing
-                    let removed = self.in_flight.remove(slot, started);
+                    let removed = self.in_flight.remove_answered(slot, started);
                     self.probes.give_back(removed.is_some_and(|removed| removed.sample.is_some()));
                 }
                 Event::RampEnds => self.ramp = None,
@@ -207,6 +207,7 @@ impl Machine {
         self.generation = self.generation.checked_add(1).unwrap_or(UNCOUNTED + 1);
         self.reason = reason;
         self.in_flight.clear();
+        self.bodies = 0;
         self.due = self.mode_until;
         self.probes = Probes::default();
     }

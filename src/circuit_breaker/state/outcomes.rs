@@ -1,10 +1,10 @@
-//! What the machine makes of the outcome of a call.
+//! Recording the outcome of a call.
 
 use super::{Answered, Machine, Permit, Phase, Signal, nanos};
 use crate::{
     backoff::Hint,
     circuit_breaker::{
-        in_flight::{LOST, Removed},
+        in_flight::LOST,
         permit::{Kind, NO_SLOT, UNCOUNTED},
     },
 };
@@ -27,19 +27,21 @@ impl Machine {
         }
         let crossed = match permit.slot {
             NO_SLOT => None,
-            slot => match self.take_out(slot, permit.started) {
-                Some(removed) => removed.sample,
-                // another machine's
-                None => return self.stale += 1,
-            },
+            slot => {
+                let Some(sample) = self.take_out(slot, permit.started) else {
+                    // another machine's
+                    return self.stale += 1;
+                };
+                sample
+            }
         };
         let slow = duration >= self.config.slow;
         let signal = if signal == Signal::Dropped && slow { Signal::Failure } else { signal };
         self.settle(signal, hint, slow, crossed, now);
     }
 
-    /// The head of the response has arrived, `duration` after the permit: the call crosses `slow` no more. What it comes to is
-    /// recorded by [`finish`](Self::finish). Until then a probe stays out, at most for its lease: its permit then comes back.
+    /// Ends the time of a call: the head of its response has arrived, `duration` after the permit, and it crosses `slow` no more.
+    /// Its outcome is recorded by [`finish`](Self::finish). Until then a probe stays out, at most for its lease: its permit then comes back.
     #[expect(clippy::needless_pass_by_value, reason = "a permit is given back once")]
     pub fn head(&mut self, permit: Permit, duration: Duration, now: u64) -> Answered {
         self.advance(now);
@@ -51,7 +53,8 @@ impl Machine {
             let known = self.in_flight.answer(slot, started, nanos(duration));
             if known { Kind::Probe { slot, started } } else { took }
         } else {
-            let sample = self.take_out(slot, started).and_then(|removed| removed.sample);
+            self.bodies = self.bodies.saturating_add(1);
+            let sample = self.take_out(slot, started).flatten();
             sample.map_or(took, |sample| Kind::Crossed(self.tagged(sample)))
         };
         Answered::new(generation, kind)
@@ -65,25 +68,27 @@ impl Machine {
             self.stale += u64::from(answered.generation != UNCOUNTED);
             return;
         }
+        self.bodies = self.bodies.saturating_sub(1);
         let from = nanos(self.config.slow);
         let (slow, crossed) = match answered.kind {
             Kind::Took(took) => (took >= from, None),
             Kind::Crossed(tagged) => (true, Some(self.untagged(tagged))),
-            Kind::Probe { slot, started } => match self.take_out(slot, started) {
-                Some(removed) => (removed.took.is_some_and(|took| took >= from), removed.sample),
-                // its lease has ended: what it says is as true as that of a probe
+            Kind::Probe { slot, started } => match self.in_flight.remove_answered(slot, started) {
+                Some(removed) => (removed.took >= from, removed.sample),
+                // Its lease has ended. Its outcome still counts as that of a probe.
                 None => (false, None),
             },
         };
         self.settle(signal, hint, slow, crossed, now);
     }
 
-    fn take_out(&mut self, slot: u32, started: u64) -> Option<Removed> {
-        let removed = self.in_flight.remove(slot, started)?;
+    #[expect(clippy::option_option, reason = "as in the list")]
+    fn take_out(&mut self, slot: u32, started: u64) -> Option<Option<u64>> {
+        let sample = self.in_flight.remove(slot, started)?;
         if self.in_flight.len() == 0 {
             self.due = self.due_without_calls();
         }
-        Some(removed)
+        Some(sample)
     }
 
     fn settle(&mut self, signal: Signal, hint: Option<Hint>, slow: bool, crossed: Option<u64>, now: u64) {

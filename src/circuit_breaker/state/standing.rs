@@ -10,8 +10,8 @@ pub(in crate::circuit_breaker) enum Standing {
     /// They have leave. Until `calm_until` successes may be told later and together ([`take_over`](Machine::take_over)): they,
     /// however many, move nothing, and belong in one bucket. `None`: each has to be recorded by itself.
     Flows { calm_until: Option<u64> },
-    /// They have to ask for leave, since those in flight are kept track of. Time alone changes nothing before `due`. Of calls
-    /// that are in flight no more, successes may be told later, as above.
+    /// They have to ask for leave, since those in flight are kept track of. Time alone changes nothing before `due`. Successes
+    /// of calls that are in flight no more may be recorded later, as above.
     Tracked { due: u64, calm_until: Option<u64> },
     /// They are refused.
     Refuses { state: State, until: u64 },
@@ -22,7 +22,9 @@ impl Machine {
         match (self.mode, self.phase) {
             (Mode::Auto, Phase::Closed) if self.ramp.is_some() => Standing::Asks,
             (Mode::Auto, Phase::Closed) if self.config.tracks_in_flight() => {
-                Standing::Tracked { due: self.due, calm_until: self.calm_until() }
+                // asked only where it is of use: each call takes the lock twice as it is
+                let calm_until = if self.bodies > 0 { self.calm_until() } else { None };
+                Standing::Tracked { due: self.due, calm_until }
             }
             (Mode::Auto, Phase::Closed) => Standing::Flows { calm_until: self.calm_until() },
             (Mode::Auto, Phase::Open) => Standing::Refuses { state: State::Open, until: self.until },
@@ -51,6 +53,7 @@ impl Machine {
         if good > 0 {
             self.samples.add_good(good);
             (self.run, self.not_before) = (0, 0);
+            self.bodies = self.bodies.saturating_sub(good);
         }
         self.refused += refused;
     }
