@@ -4,7 +4,7 @@ use super::{
 };
 use crate::{
     attempt::Attempt,
-    classify::{Failure, Recorder, Verdict, is_reported, report},
+    classify::{Failure, Outcome, Recorder, Verdict, is_reported, report, sent},
 };
 use http::StatusCode;
 use std::{
@@ -21,12 +21,14 @@ pub(super) struct Call<C> {
     /// Where there is more than one, its circuit.
     keyed: Option<Circuit>,
     leave: Option<Leave>,
+    /// The call is counted in the scope of a retry layer above: its request may be executed.
+    counted: bool,
 }
 
 impl<C> Call<C> {
     #[inline]
     pub(super) fn new(parts: Arc<Parts<C>>, keyed: Option<Circuit>, leave: Leave) -> Self {
-        Self { parts, keyed, leave: Some(leave) }
+        Self { parts, keyed, leave: Some(leave), counted: sent::let_through() }
     }
 
     pub(super) fn classify(&self) -> &C {
@@ -39,6 +41,17 @@ impl<C> Call<C> {
         if is_reported() {
             let circuit = self.parts.circuits.chosen(self.keyed.as_ref());
             report(circuit.shared_name(), verdict, status(self.classify()), Attempt::current_or_default().number());
+        }
+    }
+
+    /// Takes the call back from the scope above if its request was never sent. `claim`: its outcome if no claim needs proof.
+    #[inline]
+    pub(super) fn settle(&mut self, claim: impl FnOnce(&C) -> Verdict) {
+        if self.counted
+            && matches!(claim(self.classify()).outcome(), Outcome::Refused | Outcome::Failure(Failure::NotSent))
+        {
+            self.counted = false;
+            sent::never_sent();
         }
     }
 

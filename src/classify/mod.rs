@@ -14,6 +14,8 @@ mod outcome;
 mod recorder;
 #[cfg(any(feature = "queue", feature = "retry", feature = "circuit-breaker"))]
 mod reported;
+#[cfg(any(feature = "retry", feature = "circuit-breaker"))]
+pub(crate) mod sent;
 mod status;
 
 pub use by_error::ByError;

@@ -2,7 +2,7 @@ use super::{Decision, Finished, Policy, Stop};
 use crate::{
     attempt::Attempt,
     backoff::Random,
-    classify::{ConnectionCapture, Evidence, Failure, LastAttempt, Outcome, Repeatable, Verdict},
+    classify::{ConnectionCapture, Evidence, Failure, LastAttempt, Outcome, Repeatable, Verdict, sent},
 };
 use http::StatusCode;
 use std::time::Duration;
@@ -19,6 +19,12 @@ pub(super) struct Course {
     max_retries: Option<u32>,
     /// Whether the client had a connection for the request.
     capture: ConnectionCapture,
+    /// Requests of this attempt that layers below let through and that may have been sent.
+    sent: u32,
+    /// The attempt did not fail in the poll in which it began.
+    waited: bool,
+    /// The attempt is counted in the scope of a retry layer above.
+    counted: bool,
     repeated_once: bool,
     /// The outcome went to the caller.
     pub(super) finished: bool,
@@ -46,6 +52,9 @@ impl Course {
             only,
             max_retries: None,
             capture,
+            sent: 0,
+            waited: false,
+            counted: false,
             repeated_once: false,
             finished: false,
             later: None,
@@ -74,16 +83,64 @@ impl Course {
 
     /// What is known by now of the attempt that failed.
     pub(super) fn evidence(&self) -> Evidence {
-        self.capture.evidence(self.repeatable)
+        self.capture.evidence(self.repeatable).with_let_through(self.sent > 0)
     }
 
-    /// The last attempt that may have been executed, where the last error alone could say that there was none.
-    pub(super) fn executed(&self) -> Option<LastAttempt> {
+    /// What is known of an attempt that this layer has polled itself, so that it also knows whether there was a wait.
+    pub(super) fn polled_evidence(&self) -> Evidence {
+        self.evidence().with_failed_at_once(!self.waited)
+    }
+
+    /// Runs a call or a poll of the attempt in its scope. Where the request is not repeatable by its method, it also counts what
+    /// layers below let through.
+    #[inline]
+    pub(super) fn run<T>(&mut self, work: impl FnOnce() -> T) -> T {
+        let attempt = self.attempt;
+        match self.repeatable {
+            Repeatable::Yes => attempt.run(work),
+            _ => sent::count(&mut self.sent, || attempt.run(work)),
+        }
+    }
+
+    /// Begins an attempt: reports its number, and counts it in the scope of a retry layer above.
+    #[inline]
+    pub(super) fn begin<T>(&mut self, call: impl FnOnce() -> T) -> T {
+        Attempt::tell(self.attempt.number());
+        self.counted = sent::let_through();
+        self.run(call)
+    }
+
+    /// Takes the attempt back from the scope above if it was never sent. `claim`: its outcome if no claim needs proof.
+    #[inline]
+    pub(super) fn settle(&mut self, claim: impl FnOnce() -> Verdict) {
+        if self.counted && claims_not_sent(claim().outcome()) && !self.evidence().shows_a_hop() {
+            self.counted = false;
+            sent::never_sent();
+        }
+    }
+
+    /// What a response that a layer of this process made says, where an earlier hop of the attempt may have been executed.
+    #[inline]
+    pub(super) fn proven(&self, head: Verdict) -> Verdict {
+        let is_refused = head.outcome() == Outcome::Refused;
+        if is_refused && !self.repeatable.may_repeat() && self.evidence().shows_a_hop() {
+            return Failure::Transient.into();
+        }
+        head
+    }
+
+    /// The attempt takes longer than the poll in which it began.
+    #[inline]
+    pub(super) const fn wait(&mut self) {
+        self.waited = true;
+    }
+
+    /// The last attempt that may have been executed. `strict`: the outcome of the last one if every claim needs proof.
+    pub(super) fn executed(&self, strict: Outcome) -> Option<LastAttempt> {
         let before = self.later.as_ref().and_then(|later| later.executed);
-        let transient = Outcome::Failure(Failure::Transient);
-        before.or_else(|| {
-            let connected = self.evidence().connected() == Some(true);
-            if connected { LastAttempt::of(transient, None, self.made()) } else { None }
+        before.or_else(|| match claims_not_sent(strict) {
+            true => None,
+            false => LastAttempt::of(Outcome::Failure(Failure::Transient), None, self.made()),
         })
     }
 
@@ -144,6 +201,12 @@ impl Course {
             later.previous_delay = delay;
             later.executed = executed.or(later.executed);
         }
+        self.sent = 0;
+        self.waited = false;
         self.attempt = self.attempt.with_number(self.attempt.number().saturating_add(1));
     }
+}
+
+const fn claims_not_sent(outcome: Outcome) -> bool {
+    matches!(outcome, Outcome::Refused | Outcome::Failure(Failure::NotSent))
 }
