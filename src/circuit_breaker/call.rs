@@ -4,7 +4,7 @@ use super::{
 };
 use crate::{
     attempt::Attempt,
-    classify::{Failure, Outcome, Recorder, Verdict, is_reported, report, sent},
+    classify::{Failure, Recorder, Verdict, is_reported, report, sent},
 };
 use http::StatusCode;
 use std::{
@@ -47,9 +47,7 @@ impl<C> Call<C> {
     /// Takes the call back from the scope above if its request was never sent. `claim`: its outcome if no claim needs proof.
     #[inline]
     pub(super) fn settle(&mut self, claim: impl FnOnce(&C) -> Verdict) {
-        if self.counted
-            && matches!(claim(self.classify()).outcome(), Outcome::Refused | Outcome::Failure(Failure::NotSent))
-        {
+        if self.counted && claim(self.classify()).outcome().claims_not_sent() {
             self.counted = false;
             sent::never_sent();
         }

@@ -40,6 +40,17 @@ impl ConnectionCapture {
         Self { kind }
     }
 
+    /// How many hold what is captured, the request among them; 0 where nothing is.
+    #[cfg(feature = "retry")]
+    #[inline]
+    pub(crate) fn holders(&self) -> usize {
+        match &self.kind {
+            Kind::Unknown | Kind::OnlyHop => 0,
+            #[cfg(feature = "hyper")]
+            Kind::Captured(capture) => capture.holders(),
+        }
+    }
+
     /// What is known by now of the attempt that failed.
     #[cfg_attr(not(feature = "retry"), expect(dead_code, reason = "retry reads it"))]
     pub(crate) fn evidence(&self, repeatable: Repeatable) -> Evidence {

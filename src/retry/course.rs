@@ -19,6 +19,10 @@ pub(super) struct Course {
     max_retries: Option<u32>,
     /// Whether the client had a connection for the request.
     capture: ConnectionCapture,
+    /// How many held the request when the attempt began, and whether it was let go before the attempt ended: then a service below
+    /// has sent it, or has made other requests of it.
+    holders: usize,
+    is_gone: bool,
     /// Requests of this attempt that layers below let through and that may have been sent.
     sent: u32,
     /// The attempt did not fail in the poll in which it began.
@@ -52,6 +56,8 @@ impl Course {
             only,
             max_retries: None,
             capture,
+            holders: 0,
+            is_gone: false,
             sent: 0,
             waited: false,
             counted: false,
@@ -83,7 +89,9 @@ impl Course {
 
     /// What is known by now of the attempt that failed.
     pub(super) fn evidence(&self) -> Evidence {
-        self.capture.evidence(self.repeatable).with_let_through(self.sent > 0)
+        let evidence = self.capture.evidence(self.repeatable).with_let_through(self.sent > 0);
+        // the client that failed is not the one that had the request
+        if self.is_gone && evidence.connected() == Some(false) { evidence.with_connected(None) } else { evidence }
     }
 
     /// What is known of an attempt that this layer has polled itself, so that it also knows whether there was a wait.
@@ -98,7 +106,10 @@ impl Course {
         let attempt = self.attempt;
         match self.repeatable {
             Repeatable::Yes => attempt.run(work),
-            _ => sent::count(&mut self.sent, || attempt.run(work)),
+            _ => {
+                self.is_gone |= self.capture.holders() < self.holders;
+                sent::count(&mut self.sent, || attempt.run(work))
+            }
         }
     }
 
@@ -107,13 +118,14 @@ impl Course {
     pub(super) fn begin<T>(&mut self, call: impl FnOnce() -> T) -> T {
         Attempt::tell(self.attempt.number());
         self.counted = sent::let_through();
+        self.holders = self.capture.holders();
         self.run(call)
     }
 
     /// Takes the attempt back from the scope above if it was never sent. `claim`: its outcome if no claim needs proof.
     #[inline]
     pub(super) fn settle(&mut self, claim: impl FnOnce() -> Verdict) {
-        if self.counted && claims_not_sent(claim().outcome()) && !self.evidence().shows_a_hop() {
+        if self.counted && claim().outcome().claims_not_sent() && !self.evidence().shows_a_hop() {
             self.counted = false;
             sent::never_sent();
         }
@@ -138,7 +150,7 @@ impl Course {
     /// The last attempt that may have been executed. `strict`: the outcome of the last one if every claim needs proof.
     pub(super) fn executed(&self, strict: Outcome) -> Option<LastAttempt> {
         let before = self.later.as_ref().and_then(|later| later.executed);
-        before.or_else(|| match claims_not_sent(strict) {
+        before.or_else(|| match strict.claims_not_sent() {
             true => None,
             false => LastAttempt::of(Outcome::Failure(Failure::Transient), None, self.made()),
         })
@@ -201,12 +213,7 @@ impl Course {
             later.previous_delay = delay;
             later.executed = executed.or(later.executed);
         }
-        self.sent = 0;
-        self.waited = false;
+        (self.is_gone, self.sent, self.waited) = (false, 0, false);
         self.attempt = self.attempt.with_number(self.attempt.number().saturating_add(1));
     }
-}
-
-const fn claims_not_sent(outcome: Outcome) -> bool {
-    matches!(outcome, Outcome::Refused | Outcome::Failure(Failure::NotSent))
 }

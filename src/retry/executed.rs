@@ -1,7 +1,7 @@
 //! What leaves a retry layer after an attempt that may have been executed.
 
 use crate::{
-    classify::{LastAttempt, MaybeExecuted, Outcome, of_error},
+    classify::{LastAttempt, MaybeExecuted, of_error},
     error::{BoxError, Refused},
 };
 use http::Extensions;
@@ -12,11 +12,11 @@ use std::{any::Any, io, mem};
 /// Why `Any`: the error of the inner service comes out as it is, and only a [`BoxError`] and an [`io::Error`] can be made of
 /// another one. A client's own error type comes out unchanged; the docs of [`retry`](crate::retry) say what follows.
 #[cold]
-pub(super) fn disclose<E: 'static>(mut error: E, last: LastAttempt) -> E {
-    if !matches!(of_error(&error).outcome(), Outcome::Refused | Outcome::Failure(crate::classify::Failure::NotSent)) {
-        return error;
+pub(crate) fn disclose<E: 'static>(error: &mut E, last: LastAttempt) {
+    if !of_error(error).outcome().claims_not_sent() {
+        return;
     }
-    let any: &mut dyn Any = &mut error;
+    let any: &mut dyn Any = error;
     if let Some(boxed) = any.downcast_mut::<BoxError>() {
         let cause = mem::replace(boxed, io::Error::from(io::ErrorKind::Other).into());
         *boxed = MaybeExecuted::new(last, cause).into();
@@ -24,7 +24,6 @@ pub(super) fn disclose<E: 'static>(mut error: E, last: LastAttempt) -> E {
         let cause = mem::replace(io, io::ErrorKind::Other.into());
         *io = io::Error::other(MaybeExecuted::new(last, cause.into()));
     }
-    error
 }
 
 /// Takes the refusal of a layer of this process out of a response that it made in *respond* mode: the status stays.

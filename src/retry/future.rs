@@ -240,12 +240,12 @@ where
             }
         } else {
             result = match result {
-                Err(error) => {
+                Err(mut error) => {
                     let strict = strategies.classify.error(&error, this.course.polled_evidence().strict());
-                    Err(match this.course.executed(strict.outcome()) {
-                        Some(last) => executed::disclose(error, last),
-                        None => error,
-                    })
+                    if let Some(last) = this.course.executed(strict.outcome()) {
+                        executed::disclose(&mut error, last);
+                    }
+                    Err(error)
                 }
                 Ok(mut held) => {
                     let extensions = this.settle.extensions_mut(&mut held, |r| strategies.classify.extensions_mut(r));

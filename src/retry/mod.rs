@@ -182,6 +182,8 @@ pub use attempts::Attempts;
 pub use budget::{Budget, Permit};
 pub use budgets::Budgets;
 pub use clone_request::CloneRequest;
+#[cfg(feature = "tower")]
+pub(crate) use executed::disclose;
 pub use fund::Fund;
 pub use future::ResponseFuture;
 #[cfg(feature = "reqwest")]

@@ -1,4 +1,4 @@
-use super::{Attempts, Budgets, Permit, Policy, Stop, budget::TIMEOUT_COST, course::Course};
+use super::{Attempts, Budgets, Permit, Policy, Stop, budget::TIMEOUT_COST, course::Course, executed};
 use crate::{
     attempt::Attempt,
     backoff::Random,
@@ -51,6 +51,14 @@ impl Turn {
     /// What is known of the attempt that failed.
     pub(crate) fn evidence(&self) -> Evidence {
         self.course.evidence()
+    }
+
+    /// Keeps the result of the last attempt from being taken for a proof that nothing was sent. `strict`: the outcome of its error
+    /// if every claim needs proof.
+    pub(crate) fn disclose<E: 'static>(&self, error: &mut E, strict: Outcome) {
+        if let Some(last) = self.course.executed(strict) {
+            executed::disclose(error, last);
+        }
     }
 
     /// The attempt that comes next.

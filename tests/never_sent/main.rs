@@ -7,7 +7,6 @@ mod clients;
 mod compositions;
 mod connecting;
 mod handlers;
-mod lost_route;
 mod redirects;
 mod server;
 mod status_errors;

@@ -1,6 +1,7 @@
 use crate::{
     attempt::Attempt,
-    retry::{Budget, Permit},
+    classify::{Failure, LastAttempt, Outcome, of_error},
+    retry::{Budget, Permit, disclose},
 };
 use pin_project_lite::pin_project;
 use std::{
@@ -31,6 +32,8 @@ pin_project! {
         permit: Option<Permit>,
         budget: Option<Budget>,
         attempt: Attempt,
+        // the last attempt before this one that may have been executed
+        executed: Option<LastAttempt>,
     }
 }
 
@@ -59,18 +62,32 @@ where
         budget: Option<Budget>,
         attempt: Attempt,
     ) -> Self {
-        Self { state: State::Calling { call }, inner, policy, next, permit: None, budget, attempt }
+        Self { state: State::Calling { call }, inner, policy, next, permit: None, budget, attempt, executed: None }
     }
 }
 
 impl<S, P, Req> Future for PolicyFuture<S, P, Req>
 where
-    S: Service<Req>,
+    S: Service<Req, Error: 'static>,
     P: Policy<Req, S::Response, S::Error>,
 {
     type Output = Result<S::Response, S::Error>;
 
-    fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
+    fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
+        let mut result = ready!(self.as_mut().poll_attempts(cx));
+        if let (Err(error), Some(last)) = (&mut result, self.executed) {
+            disclose(error, last);
+        }
+        Poll::Ready(result)
+    }
+}
+
+impl<S, P, Req> PolicyFuture<S, P, Req>
+where
+    S: Service<Req, Error: 'static>,
+    P: Policy<Req, S::Response, S::Error>,
+{
+    fn poll_attempts(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Result<S::Response, S::Error>> {
         let mut this = self.project();
         loop {
             match this.state.as_mut().project() {
@@ -93,6 +110,7 @@ where
                             permit => *this.permit = permit,
                         }
                     }
+                    *this.executed = executed(&result, this.attempt.number()).or(*this.executed);
                     drop(result); // its connection is free before the wait
                     this.state.set(State::Waiting { wait });
                 }
@@ -115,6 +133,15 @@ where
             }
         }
     }
+}
+
+/// The attempt that the policy repeats, if it may have been executed. What its response says only the policy knows.
+fn executed<T, E: 'static>(result: &Result<T, E>, number: u32) -> Option<LastAttempt> {
+    let outcome = match result {
+        Ok(_) => Outcome::Failure(Failure::Transient),
+        Err(error) => of_error(error).outcome(),
+    };
+    LastAttempt::of(outcome, None, number)
 }
 
 impl<S, P, Req> fmt::Debug for PolicyFuture<S, P, Req>

@@ -83,6 +83,7 @@ where
     C: Classify<Req, Res, E>,
     R: Replay<Req>,
     Req: Clone,
+    E: 'static,
 {
     type Future = Wait;
 
@@ -100,6 +101,10 @@ where
                 Some(Wait::new(delay, permit))
             }
             Err(stop) => {
+                if let Err(error) = result {
+                    let strict = classify.error(error, turn.evidence().strict());
+                    turn.disclose(error, strict.outcome());
+                }
                 turn.tell(stop, result.as_mut().ok().and_then(|response| classify.extensions_mut(response)));
                 None
             }

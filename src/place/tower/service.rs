@@ -16,7 +16,7 @@ pub struct PolicyRetry<S, P> {
 
 impl<S, P, Req> Service<Req> for PolicyRetry<S, P>
 where
-    S: Service<Req> + Clone,
+    S: Service<Req, Error: 'static> + Clone,
     P: Policy<Req, S::Response, S::Error> + Clone,
 {
     type Response = S::Response;

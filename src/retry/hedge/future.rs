@@ -1,8 +1,8 @@
 use super::{shared::Shared, tell};
 use crate::{
     attempt::Attempt,
-    classify::{Classify, Evidence, Outcome, Repeatable, Verdict},
-    retry::{Budget, Permit, Replay, Stop, course::SHORTEST_ATTEMPT},
+    classify::{Classify, Evidence, LastAttempt, Outcome, Repeatable, Verdict},
+    retry::{Budget, Permit, Replay, Stop, course::SHORTEST_ATTEMPT, executed::disclose},
 };
 use pin_project_lite::pin_project;
 use std::{
@@ -37,6 +37,8 @@ pin_project! {
         began: Option<Instant>,
         hedged: bool,
         finished: bool,
+        // the attempt that failed while the other one is at work, if it may have been executed
+        executed: Option<LastAttempt>,
     }
 
     impl<S, Req, C, R> PinnedDrop for ResponseFuture<S, Req, C, R>
@@ -84,9 +86,13 @@ pub(super) struct Call {
 }
 
 impl Call {
+    const fn first(&self) -> Attempt {
+        let number = if self.outer.number() == 0 { 1 } else { self.outer.number() };
+        self.outer.with_number(number)
+    }
+
     const fn second(&self) -> Attempt {
-        let first = if self.outer.number() == 0 { 1 } else { self.outer.number() };
-        self.outer.with_number(first.saturating_add(1))
+        self.outer.with_number(self.first().number().saturating_add(1))
     }
 }
 
@@ -107,7 +113,18 @@ where
             Some(_) => (Second::Waiting { sleep: sleep(waited) }, delay.learns().then(Instant::now)),
             None => (Second::Off, None),
         };
-        Self { first: Some(first), second, again, shared, call, waited, began, hedged: false, finished: false }
+        Self {
+            first: Some(first),
+            second,
+            again,
+            shared,
+            call,
+            waited,
+            began,
+            hedged: false,
+            finished: false,
+            executed: None,
+        }
     }
 }
 
@@ -118,7 +135,7 @@ const fn is_good(verdict: Verdict) -> bool {
 
 impl<S, Req, C, R> Future for ResponseFuture<S, Req, C, R>
 where
-    S: Service<Req>,
+    S: Service<Req, Error: 'static>,
     C: Classify<Req, S::Response, S::Error>,
     R: Replay<Req>,
 {
@@ -133,7 +150,7 @@ where
             Ok(response) => classify.head(response, this.call.repeatable),
             Err(error) => classify.error(error, Evidence::of(this.call.repeatable)),
         };
-        let (result, verdict, won) = 'end: {
+        let (mut result, verdict, won) = 'end: {
             if let Some(call) = this.first.as_mut().as_pin_mut()
                 && let Poll::Ready(result) = call.poll(cx)
             {
@@ -146,6 +163,7 @@ where
                 if is_good(verdict) || !matches!(*this.second, Second::Calling { .. }) {
                     break 'end (result, verdict, "lost");
                 }
+                *this.executed = LastAttempt::of(verdict.outcome(), None, this.call.first().number());
                 // its connection is free while the other one is at work
                 this.first.set(None);
             }
@@ -198,6 +216,7 @@ where
                             }
                             break 'end (result, verdict, "won");
                         }
+                        *this.executed = LastAttempt::of(verdict.outcome(), None, this.call.second().number());
                         *this.again = None;
                         this.second.set(Second::Off);
                     }
@@ -209,6 +228,9 @@ where
         this.second.set(Second::Off);
         *this.again = None;
         *this.finished = true;
+        if let (Err(error), Some(last)) = (&mut result, *this.executed) {
+            disclose(error, last);
+        }
         if *this.hedged {
             tell::ended(name, if is_good(verdict) { won } else { "failed" });
         }

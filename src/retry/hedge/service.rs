@@ -29,7 +29,7 @@ impl<S, C, R> Hedge<S, C, R> {
 
 impl<S, C, R, Req> Service<Req> for Hedge<S, C, R>
 where
-    S: Service<Req> + Clone,
+    S: Service<Req, Error: 'static> + Clone,
     C: Classify<Req, S::Response, S::Error>,
     R: Replay<Req>,
 {
