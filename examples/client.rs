@@ -24,7 +24,7 @@ async fn rate(State(app): State<App>) -> Result<String, StatusCode> {
 }
 
 fn app(url: Url) -> Router {
-    // total deadline > retry > circuit breaker (per authority) > attempt timeout > client
+    // total deadline > retry > circuit breaker (per origin) > attempt timeout > client
     let rates = ServiceBuilder::new().layer(ClientStack::new("rates")).service(reqwest::Client::new());
     Router::new().route("/rate", get(rate)).with_state(App { rates, url })
 }

@@ -1,6 +1,7 @@
 //! How do I make an axum POST safe to repeat?
 
 use axum::{Router, http::StatusCode, routing::post};
+use reqwest::redirect::Policy;
 use std::{
     sync::atomic::{AtomicUsize, Ordering::SeqCst},
     time::Duration,
@@ -37,7 +38,7 @@ async fn main() -> Result<(), BoxError> {
     let url = format!("http://{}/charges", listener.local_addr()?);
     tokio::spawn(axum::serve(listener, app).into_future());
 
-    let client = reqwest::Client::builder().timeout(Duration::from_secs(10)).build()?;
+    let client = reqwest::Client::builder().redirect(Policy::none()).timeout(Duration::from_secs(10)).build()?;
     for _ in 0..3 {
         let request = client.post(&url).header("x-user", "ada").header("idempotency-key", "order-7");
         let answer = request.body("10 EUR").send().await?;

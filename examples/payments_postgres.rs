@@ -18,6 +18,7 @@ use axum::{
     response::{AppendHeaders, IntoResponse, Response},
     routing::post,
 };
+use reqwest::redirect::Policy;
 use std::{env, time::Duration};
 use steadfast::{
     error::BoxError,
@@ -111,7 +112,9 @@ async fn main() -> Result<(), BoxError> {
     println!("listening on {address}");
 
     let url = or("RECEIPTS_URL", &format!("http://{address}/receipts")).parse()?;
-    let client = ClientStack::new("receipts").layer(reqwest::Client::new());
+    // no retry in here: the worker retries; and no redirects: the body is for this address only
+    let client = reqwest::Client::builder().redirect(Policy::none()).build()?;
+    let client = ClientStack::for_delivery("receipts").layer(client);
     let worker =
         Worker::new(receipts, Deliver::new(client, ToReqwest::new(url))).with_lease(LEASE).with_max_attempts(ATTEMPTS);
 

@@ -5,6 +5,7 @@
 //! charged twice.
 
 use axum::{Router, http::StatusCode, response::IntoResponse, routing::post};
+use reqwest::redirect::Policy;
 use std::{
     collections::HashMap,
     sync::{Arc, Mutex, PoisonError},
@@ -63,7 +64,7 @@ async fn send(app: Router) -> Result<String, BoxError> {
     let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await?;
     let url = format!("http://{}/payments", listener.local_addr()?);
     tokio::spawn(axum::serve(listener, app).into_future());
-    let client = reqwest::Client::builder().timeout(Duration::from_secs(1)).build()?;
+    let client = reqwest::Client::builder().redirect(Policy::none()).timeout(Duration::from_secs(1)).build()?;
     let answer = client.post(url).header("idempotency-key", "order-7").body("10 EUR").send().await?;
     Ok(format!("{} {}", answer.status(), answer.text().await?))
 }

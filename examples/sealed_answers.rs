@@ -8,6 +8,7 @@ use chacha20poly1305::{
     AeadCore, KeyInit, XChaCha20Poly1305, XNonce,
     aead::{Aead, OsRng, Payload},
 };
+use reqwest::redirect::Policy;
 use std::fmt;
 use steadfast::{
     error::BoxError,
@@ -61,7 +62,8 @@ async fn send(app: Router) -> Result<String, BoxError> {
     let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await?;
     let url = format!("http://{}/cards", listener.local_addr()?);
     tokio::spawn(axum::serve(listener, app).into_future());
-    let answer = reqwest::Client::new().post(url).header("idempotency-key", "order-7").send().await?;
+    let client = reqwest::Client::builder().redirect(Policy::none()).build()?;
+    let answer = client.post(url).header("idempotency-key", "order-7").send().await?;
     Ok(format!("{} {}", answer.status(), answer.text().await?))
 }
 

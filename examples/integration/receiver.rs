@@ -2,6 +2,7 @@
 
 use crate::{args::Receive, events::SECRET, seen};
 use axum::Router;
+use reqwest::redirect::Policy;
 use std::{num::NonZeroU32, time::Duration};
 use steadfast::{
     backoff::Exponential,
@@ -9,7 +10,6 @@ use steadfast::{
     error::BoxError,
     place::reqwest::ToReqwest,
     queue::{Deliver, MakeRequest, Message, Queue, Worker},
-    retry::{RetryLayer, StandardPolicy},
     stack::ClientStack,
     store::sqlite::SqliteStore,
     webhook::{GitHub, Secret, VerifyLayer},
@@ -30,21 +30,18 @@ pub async fn run(options: Receive) -> Result<(), BoxError> {
     let hooks = ServiceBuilder::new().layer(VerifyLayer::new(GitHub::new(Secret::new(SECRET)?))).service(accept);
     let app = Router::new().route_service("/hooks/github", hooks);
 
-    // out: total deadline > retry > circuit > attempt timeout > client
-    let backoff = Exponential::new(Duration::from_millis(20), Duration::from_millis(200))?;
+    // out: circuit > attempt timeout > client; the worker retries, and nobody else
     let circuit = Config::default()
         .with_consecutive_failures(NonZeroU32::MIN.saturating_add(3))
         .with_open_for(Duration::from_millis(200))
         .with_max_open_for(Duration::from_secs(1));
     let client = ServiceBuilder::new()
         .layer(
-            ClientStack::new("crm")
-                .with_total(Duration::from_secs(5))
+            ClientStack::for_delivery("crm")
                 .with_attempt(Duration::from_millis(400))
-                .with_retry(RetryLayer::new(StandardPolicy::default().with_backoff(backoff)).with_name("crm"))
-                .with_circuit_breaker(CircuitBreakerLayer::new(Circuits::per_authority("crm", circuit))),
+                .with_circuit_breaker(CircuitBreakerLayer::new(Circuits::per_origin("crm", circuit))),
         )
-        .service(reqwest::Client::new());
+        .service(reqwest::Client::builder().redirect(Policy::none()).build()?);
     let worker = Worker::new(queue, Deliver::new(client, to_crm(options.crm.parse()?)))
         .with_concurrency(16)
         .with_lease(Duration::from_secs(1))

@@ -10,9 +10,9 @@ use tracing::{
 };
 use tracing_subscriber::{Layer, filter::Targets, layer::Context, prelude::*};
 
-/// What is counted: an attempt of the worker, a repeat within it, a circuit that opened, a settle that came too late.
+/// What is counted: an attempt of the worker, one that was not the message's first, a circuit that opened.
 pub const ATTEMPT: &str = "attempt ended";
-pub const RETRY: &str = "trying again";
+pub const RETRY: &str = "attempt ended that was a retry";
 pub const OPENED: &str = "circuit changed to open";
 const COUNTED: [&str; 3] = [ATTEMPT, RETRY, OPENED];
 
@@ -44,6 +44,7 @@ impl<S: Subscriber> Layer<S> for Lines {
         let mut line = Line::default();
         event.record(&mut line);
         match line.to {
+            None if line.is_retry && line.message == ATTEMPT => println!("{ATTEMPT}\n{RETRY}"),
             None => println!("{}", line.message),
             Some(to) => println!("{} to {to}", line.message),
         }
@@ -54,12 +55,14 @@ impl<S: Subscriber> Layer<S> for Lines {
 struct Line {
     message: String,
     to: Option<String>,
+    is_retry: bool,
 }
 
 impl Visit for Line {
     fn record_debug(&mut self, field: &Field, value: &dyn Debug) {
         match field.name() {
             "message" => self.message = format!("{value:?}"),
+            "attempt" => self.is_retry = format!("{value:?}") != "1",
             "to" => self.to = Some(format!("{value:?}").trim_matches('"').to_owned()),
             _ => {}
         }

@@ -2,6 +2,7 @@
 
 use crate::events::{Event, SECRET, delivery};
 use bytes::Bytes;
+use reqwest::redirect::Policy;
 use std::{
     collections::{HashSet, VecDeque},
     net::SocketAddr,
@@ -90,7 +91,7 @@ impl Sender {
         let waiting: VecDeque<_> = plan.into_iter().map(|(_, delivery)| delivery).collect();
         Ok(Self {
             receiver,
-            client: reqwest::Client::builder().timeout(Duration::from_secs(5)).build()?,
+            client: reqwest::Client::builder().redirect(Policy::none()).timeout(Duration::from_secs(5)).build()?,
             github: GitHub::new(Secret::new(SECRET)?),
             events,
             planned: waiting.len(),

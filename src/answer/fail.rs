@@ -1,5 +1,9 @@
 use super::{Answer, Cause};
-use crate::error::BoxError;
+use crate::{
+    classify::{Failure, Outcome, of_error},
+    error::{BoxError, find},
+    timeout::Elapsed,
+};
 
 /// Clients: the response type is untouched and the layer's own no is an error.
 #[derive(Debug, Clone, Copy, Default)]
@@ -19,6 +23,12 @@ impl<Req, Res, E: Into<BoxError>> Answer<Req, Res, E> for Fail {
 
     fn fail(error: E) -> BoxError {
         error.into()
+    }
+
+    fn fail_late(error: E, elapsed: Elapsed) -> BoxError {
+        let error = error.into();
+        let timeout = of_error(&error).outcome() == Outcome::Failure(Failure::Timeout);
+        if timeout && find::<Elapsed>(&*error).is_none() { elapsed.into() } else { error }
     }
 
     fn answer((): &(), cause: Cause) -> Result<Res, BoxError> {

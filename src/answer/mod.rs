@@ -3,7 +3,7 @@
 //! | mode | for | the error type | the answer |
 //! | --- | --- | --- | --- |
 //! | [`Fail`] | clients, any request type | becomes [`BoxError`](crate::error::BoxError) | an error with [`Refused`](crate::error::Refused) or [`Elapsed`](crate::timeout::Elapsed) in its chain |
-//! | [`Respond`] | servers, `http::Request` in and `http::Response` out | stays what it is (`Infallible` in axum) | problem+json (RFC 9457) with `Retry-After`, or a `grpc-status` for `application/grpc` |
+//! | [`Respond`] | servers, `http::Request` in and `http::Response` out | stays what it is (`Infallible` in axum) | problem+json (RFC 9457) with `Retry-After`, or a `grpc-status` in the head for gRPC and gRPC-Web |
 //!
 //! A layer's `.respond()` goes from the first to the second. The answer carries `Refused` in its extensions, so that a retry
 //! above sees a refusal and not a 503 of the other side.

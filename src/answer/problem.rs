@@ -48,8 +48,9 @@ impl Problem {
         self
     }
 
-    pub(crate) fn into_response(self, grpc: bool) -> Response<Bytes> {
-        let mut response = if grpc { self.grpc_response() } else { self.http_response() };
+    /// `grpc`: the media type to answer a gRPC call in; `None`: the call is not gRPC.
+    pub(crate) fn into_response(self, grpc: Option<&'static str>) -> Response<Bytes> {
+        let mut response = grpc.map_or_else(|| self.http_response(), |media_type| self.grpc_response(media_type));
         if let Some(after) = self.retry_after {
             // whole seconds, never earlier than meant
             let seconds = after.as_secs().saturating_add(u64::from(after.subsec_nanos() > 0));
@@ -90,11 +91,11 @@ impl Problem {
         response
     }
 
-    /// A trailers-only answer.
-    fn grpc_response(&self) -> Response<Bytes> {
+    /// A response of trailers only: its status is in the head, also for gRPC-Web, whose clients look there first.
+    fn grpc_response(&self, media_type: &'static str) -> Response<Bytes> {
         let message = self.detail.as_deref().unwrap_or(self.title);
         let mut headers = HeaderMap::with_capacity(4);
-        headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("application/grpc"));
+        headers.insert(header::CONTENT_TYPE, HeaderValue::from_static(media_type));
         headers.insert("grpc-status", HeaderValue::from(self.grpc.unwrap_or_else(|| grpc_code(self.status))));
         if let Ok(message) = HeaderValue::try_from(percent_encoded(message)) {
             headers.insert("grpc-message", message);

@@ -1,5 +1,5 @@
 use super::{Answer, Cause, Problem};
-use crate::{body::OrBody, classify::is_grpc, error::Refused};
+use crate::{body::OrBody, classify::GrpcFormat, error::Refused};
 use http::{Request, Response, StatusCode};
 use std::fmt::Write;
 
@@ -8,13 +8,13 @@ use std::fmt::Write;
 pub struct Respond;
 
 impl<A, B, E> Answer<Request<A>, Response<B>, E> for Respond {
-    /// Whether the caller speaks gRPC.
-    type Seen = bool;
+    /// The media type to answer a gRPC call in; `None`: the call is not gRPC.
+    type Seen = Option<&'static str>;
     type Response = Response<OrBody<B>>;
     type Error = E;
 
-    fn see(request: &Request<A>) -> bool {
-        is_grpc(request.headers())
+    fn see(request: &Request<A>) -> Option<&'static str> {
+        GrpcFormat::answer_to(request.headers())
     }
 
     fn pass(response: Response<B>) -> Self::Response {
@@ -25,7 +25,8 @@ impl<A, B, E> Answer<Request<A>, Response<B>, E> for Respond {
         error
     }
 
-    fn answer(grpc: &bool, cause: Cause) -> Result<Self::Response, E> {
+    #[expect(clippy::ref_option_ref, reason = "the trait borrows what was seen")]
+    fn answer(grpc: &Option<&'static str>, cause: Cause) -> Result<Self::Response, E> {
         let problem = match &cause {
             Cause::Refused(refused) => {
                 let problem = Problem::new(StatusCode::SERVICE_UNAVAILABLE, "refused").with_detail(sentence(refused));

@@ -30,6 +30,12 @@ pub trait Answer<Req, Res, E>: Send + Sync + 'static {
     fn pass(response: Res) -> Self::Response;
     /// The inner service's error.
     fn fail(error: E) -> Self::Error;
+    /// The inner service's error, at or after the deadline. A timeout of the inner service for the same moment is the deadline's.
+    /// Default: the error as it is.
+    fn fail_late(error: E, elapsed: Elapsed) -> Self::Error {
+        let _ = elapsed;
+        Self::fail(error)
+    }
     /// The layer's own no.
     ///
     /// # Errors

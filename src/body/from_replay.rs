@@ -1,6 +1,6 @@
-use super::{LetGo, ReplayBody, ReplayError};
+use super::{LetGo, ReplayBody, ReplayError, SourceLost};
 use crate::error::BoxError;
-use bytes::Bytes;
+use bytes::{Bytes, BytesMut};
 use http::HeaderMap;
 use http_body::{Body, Frame, SizeHint};
 use http_body_util::{
@@ -9,8 +9,10 @@ use http_body_util::{
 };
 use std::{
     any::Any,
+    error::Error,
+    io,
     pin::Pin,
-    task::{Context, Poll, ready},
+    task::{Context, Poll, Waker, ready},
 };
 
 /// A request body that a kept copy of itself can be turned back into: so a layer that sends a request again, or reads it
@@ -45,9 +47,22 @@ pub trait FromReplay: Body<Data = Bytes> + Unpin + Sized {
 }
 
 impl FromReplay for Full<Bytes> {
-    fn from_replay(body: ReplayBody<Self>) -> Self {
-        let (data, source) = body.into_parts();
-        source.unwrap_or_else(|| Self::new(data.unwrap_or_default()))
+    // Read at once, since all of it is in memory: so it passes through the copy like any other body, and what a later attempt
+    // gets is whole. No body of this type is superseded before (`can_abort`).
+    fn from_replay(mut body: ReplayBody<Self>) -> Self {
+        let (mut first, mut rest) = (Bytes::new(), BytesMut::new());
+        let mut cx = Context::from_waker(Waker::noop());
+        while let Poll::Ready(Some(Ok(frame))) = Pin::new(&mut body).poll_frame(&mut cx) {
+            match frame.into_data() {
+                Ok(data) if first.is_empty() => first = data,
+                Ok(data) => rest.extend_from_slice(&data),
+                Err(_) => {}
+            }
+        }
+        if rest.is_empty() {
+            return Self::new(first);
+        }
+        Self::new([first, rest.freeze()].concat().into())
     }
 
     fn can_abort() -> bool {
@@ -79,7 +94,7 @@ impl<E: 'static> FromReplay for UnsyncBoxBody<Bytes, E> {
     }
 
     fn can_abort() -> bool {
-        let_go::<E>().is_some()
+        made_of::<E>(LetGo).is_some()
     }
 }
 
@@ -90,21 +105,27 @@ impl<E: Send + Sync + 'static> FromReplay for BoxBody<Bytes, E> {
     }
 
     fn can_abort() -> bool {
-        let_go::<E>().is_some()
+        made_of::<E>(LetGo).is_some()
     }
 }
 
-/// [`LetGo`] as an `E`, where `E` can hold one. Why `Any`: the error of a boxed body is the caller's, and most cannot be made
+/// `error` as an `E`, where `E` can hold one. Why `Any`: the error of a boxed body is the caller's, and most cannot be made
 /// here; with no bound but `'static` every boxed body is accepted.
-fn let_go<E: 'static>() -> Option<E> {
+fn made_of<E: 'static>(error: impl Error + Send + Sync + 'static) -> Option<E> {
     let mut slot: Option<E> = None;
     let any: &mut dyn Any = &mut slot;
     if let Some(boxed) = any.downcast_mut::<Option<BoxError>>() {
-        *boxed = Some(LetGo.into());
-    } else if let Some(io) = any.downcast_mut::<Option<std::io::Error>>() {
-        *io = Some(std::io::Error::other(LetGo));
+        *boxed = Some(error.into());
+    } else if let Some(io) = any.downcast_mut::<Option<io::Error>>() {
+        *io = Some(io::Error::other(error));
     }
     slot
+}
+
+/// Breaks a body off. Where its error type cannot hold that, it waits for ever: no server takes this for a complete upload. Such a
+/// body (`can_abort` is false) is never taken over, so only a source that panicked and is polled again comes here.
+fn broken<E: 'static>(error: impl Error + Send + Sync + 'static) -> Poll<Option<Result<Frame<Bytes>, E>>> {
+    made_of(error).map_or(Poll::Pending, |error| Poll::Ready(Some(Err(error))))
 }
 
 /// A replay with the error type of its source.
@@ -124,12 +145,8 @@ where
             None => None,
             Some(Ok(frame)) => Some(Ok(frame)),
             Some(Err(ReplayError::Source(error))) => Some(Err(error)),
-            Some(Err(ReplayError::LetGo(_))) => match let_go() {
-                Some(error) => Some(Err(error)),
-                // Never reached: `can_abort` is false here, so nobody takes a body over. And if it were, waiting is the one
-                // answer that no server takes for a complete upload.
-                None => return Poll::Pending,
-            },
+            Some(Err(ReplayError::LetGo(_))) => return broken(LetGo),
+            Some(Err(ReplayError::Lost(_))) => return broken(SourceLost),
         })
     }
 

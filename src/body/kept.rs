@@ -1,14 +1,18 @@
 use bytes::Bytes;
-use http::HeaderMap;
+use http::{HeaderMap, HeaderName, HeaderValue};
 use std::{
+    fmt,
     sync::{
         Arc, LazyLock,
         atomic::{AtomicUsize, Ordering},
     },
-    task::Waker,
 };
 
-/// How much of request bodies may be kept for a repeat: per request, and for all that share it.
+/// Limits on the memory that holds copies of request bodies for a retry: per request, and for all requests that share it.
+///
+/// The limits count memory, not payload: a copy lies in one buffer, whose capacity counts, however small the chunks of the
+/// body were and however large the allocation that they were cut from. Trailers count with the memory that holds them. A body of
+/// exactly the limit is kept.
 ///
 /// [`Caps::default`] is 64 KiB a request and 64 MiB for the whole process: all defaults share one account.
 #[derive(Debug, Clone)]
@@ -24,24 +28,24 @@ impl Caps {
     /// Bytes kept in the process by default.
     pub const PROCESS: usize = 64 << 20;
 
-    /// At most `request` bytes for one request and `total` for all that share this value or a clone of it.
+    /// Creates limits of `request` bytes for one request and `total` bytes for all that share this value or a clone of it.
     pub fn new(request: usize, total: usize) -> Self {
         Self { request, total, used: Arc::default() }
     }
 
-    /// Bytes kept at this moment.
+    /// Returns the bytes of memory that copies occupy at this moment.
     pub fn used(&self) -> usize {
         self.used.load(Ordering::Relaxed)
     }
 
-    fn reserve(&self, kept: usize, more: usize) -> bool {
-        let within = kept.checked_add(more).is_some_and(|n| n <= self.request);
+    fn reserve(&self, held: usize, more: usize) -> bool {
+        let within = held.checked_add(more).is_some_and(|n| n <= self.request);
         let grow = |used: usize| used.checked_add(more).filter(|n| *n <= self.total);
         within && self.used.fetch_update(Ordering::Relaxed, Ordering::Relaxed, grow).is_ok()
     }
 
-    fn release(&self, kept: usize) {
-        self.used.fetch_sub(kept, Ordering::Relaxed);
+    fn release(&self, held: usize) {
+        self.used.fetch_sub(held, Ordering::Relaxed);
     }
 }
 
@@ -52,74 +56,129 @@ impl Default for Caps {
     }
 }
 
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum End {
-    /// More is to come.
-    Streaming,
-    /// All of it went out.
-    Done,
-    /// The source failed: there is nothing to send again.
-    Lost,
-}
+/// The smallest buffer that a second chunk is copied to.
+const SMALLEST: usize = 512;
 
-/// What all attempts of one request share.
-#[derive(Debug)]
-pub(super) struct Kept<B> {
-    pub(super) source: Option<B>,
-    pub(super) end: End,
-    pub(super) chunks: Vec<Bytes>,
-    pub(super) trailers: Option<HeaderMap>,
-    /// `false`: over a cap, or nobody will ask again; the source only passes through.
-    pub(super) keeping: bool,
-    /// Somebody may still ask for another attempt.
-    pub(super) wanted: bool,
-    /// The attempt that may poll the source: the newest.
-    pub(super) owner: u32,
-    /// The owner's body exists.
-    pub(super) alive: bool,
-    /// Of the owner, while it waits for the source.
-    pub(super) waker: Option<Waker>,
-    bytes: usize,
+/// The longest frame that is copied out of a buffer that still grows.
+const LONGEST_COPY: usize = 64 << 10;
+
+/// The copy of what was sent of one body, in memory of our own.
+///
+/// Chunks are copied and not shared: nobody can see how large the allocation is that a `Bytes` was cut from, and dropping the
+/// last part of it may run code of the caller ([`Bytes::from_owner`]) under the lock of the body.
+pub(super) struct Kept {
+    open: Vec<u8>,
+    /// What `open` was, once the body is complete: the attempts share it.
+    whole: Bytes,
+    /// In less memory than a map takes.
+    trailers: Option<Vec<(HeaderName, HeaderValue)>>,
+    /// The length of the whole body, by the last hint that was used.
+    claimed: usize,
+    /// What is reserved of the caps: the capacity of the buffer, and the trailers.
+    held: usize,
     caps: Caps,
 }
 
-impl<B> Kept<B> {
-    pub(super) fn new(source: B, end: End, caps: Caps) -> Self {
-        Self {
-            source: Some(source),
-            end,
-            chunks: Vec::new(),
-            trailers: None,
-            keeping: true,
-            wanted: true,
-            owner: 1,
-            alive: true,
-            waker: None,
-            bytes: 0,
-            caps,
-        }
+impl Kept {
+    pub(super) const fn new(caps: Caps) -> Self {
+        Self { open: Vec::new(), whole: Bytes::new(), trailers: None, claimed: usize::MAX, held: 0, caps }
     }
 
-    /// Keeps a chunk that passes; over a cap nothing is kept any more.
-    pub(super) fn keep(&mut self, chunk: &Bytes) {
-        if self.caps.reserve(self.bytes, chunk.len()) {
-            self.bytes += chunk.len();
-            self.chunks.push(chunk.clone());
-        } else {
-            self.stop_keeping();
+    /// Copies a chunk, after which at most `rest` bytes follow. `false`: it does not fit under the caps.
+    pub(super) fn push(&mut self, chunk: &[u8], rest: Option<u64>) -> bool {
+        let needed = self.open.len().saturating_add(chunk.len());
+        if needed > self.open.capacity() && !self.grow(needed, rest) {
+            return false;
         }
+        self.open.extend_from_slice(chunk);
+        true
     }
 
-    pub(super) fn stop_keeping(&mut self) {
-        self.keeping = false;
-        self.caps.release(std::mem::take(&mut self.bytes));
-        self.chunks = Vec::new();
-        self.trailers = None;
+    /// Doubles the buffer, but not beyond the body's end nor the caps; to `needed` at least.
+    fn grow(&mut self, needed: usize, rest: Option<u64>) -> bool {
+        let now = self.open.capacity();
+        // a hint that was wrong once is not used again, or the buffer would grow by every chunk
+        if needed <= self.claimed {
+            let rest = rest.and_then(|rest| usize::try_from(rest).ok());
+            self.claimed = rest.map_or(usize::MAX, |rest| needed.saturating_add(rest));
+        }
+        let end = if needed <= self.claimed { self.claimed } else { usize::MAX };
+        let room = self.caps.request.saturating_sub(self.held).saturating_add(now);
+        let doubled = if now == 0 { needed } else { now.saturating_mul(2).max(SMALLEST) };
+        let wanted = doubled.min(end).min(room).max(needed);
+        let Some(capacity) = [wanted, needed].into_iter().find(|to| self.caps.reserve(self.held, to - now)) else {
+            return false;
+        };
+        self.held += capacity - now;
+        self.open.reserve_exact(capacity - self.open.len());
+        true
+    }
+
+    /// Copies the trailers. `false`: they do not fit under the caps.
+    pub(super) fn push_trailers(&mut self, trailers: &HeaderMap) -> bool {
+        let mut copy = Vec::with_capacity(trailers.len());
+        for (name, value) in trailers {
+            // of the value's own bytes, for the same reasons as those of a chunk
+            let Ok(mut copied) = HeaderValue::from_bytes(value.as_bytes()) else { return false };
+            copied.set_sensitive(value.is_sensitive());
+            copy.push((name.clone(), copied));
+        }
+        let text: usize = copy.iter().map(|(name, value)| name.as_str().len() + value.len()).sum();
+        let memory = copy.capacity() * size_of::<(HeaderName, HeaderValue)>() + text;
+        if !self.caps.reserve(self.held, memory) {
+            return false;
+        }
+        self.held += memory;
+        self.trailers = Some(copy);
+        true
+    }
+
+    /// Nothing follows: what the buffer has too much goes back.
+    pub(super) fn close(&mut self) {
+        let (before, mut data) = (self.open.capacity(), std::mem::take(&mut self.open));
+        data.shrink_to_fit();
+        let too_much = before.saturating_sub(data.capacity()).min(self.held);
+        self.held -= too_much;
+        self.caps.release(too_much);
+        self.whole = data.into();
+    }
+
+    /// A part of the copy that begins at `offset`.
+    pub(super) fn read(&self, offset: u64) -> Option<Bytes> {
+        let offset = usize::try_from(offset).ok()?;
+        if offset < self.whole.len() {
+            return Some(self.whole.slice(offset..));
+        }
+        let rest = self.open.get(offset..).filter(|rest| !rest.is_empty())?;
+        Some(Bytes::copy_from_slice(rest.get(..LONGEST_COPY).unwrap_or(rest)))
+    }
+
+    pub(super) const fn has_trailers(&self) -> bool {
+        self.trailers.is_some()
+    }
+
+    pub(super) fn trailers(&self) -> Option<HeaderMap> {
+        let mut map = HeaderMap::new();
+        for (name, value) in self.trailers.as_ref()? {
+            map.append(name.clone(), value.clone());
+        }
+        Some(map)
     }
 }
 
-impl<B> Drop for Kept<B> {
+impl Drop for Kept {
     fn drop(&mut self) {
-        self.caps.release(self.bytes);
+        self.caps.release(self.held);
+    }
+}
+
+// Without the bytes: they may be secret.
+impl fmt::Debug for Kept {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Kept")
+            .field("bytes", &(self.open.len() + self.whole.len()))
+            .field("trailers", &self.trailers.is_some())
+            .field("held", &self.held)
+            .finish_non_exhaustive()
     }
 }

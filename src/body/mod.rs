@@ -4,7 +4,7 @@
 //! | --- | --- |
 //! | [`ReplayBody`] with [`tee`] | a request body that keeps what passes, while it streams, so that it can be sent again |
 //! | [`FromReplay`] | a body type that such a copy can be turned back into: the request type in and out is the same |
-//! | [`Watch`] | a response body that tells what the whole response came to |
+//! | [`Watch`] | a response body that reports what the whole response came to |
 //! | `Prefetch` (feature `retry`) | a response body of which some was read ahead |
 //! | [`OrBody`] | the inner body, or one that a layer made |
 //! | [`read`] | a whole body, read under a limit that leaves the connection usable |
@@ -23,20 +23,26 @@
 
 mod collect;
 mod from_replay;
+mod grpc_frames;
+mod grpc_web;
 mod kept;
 mod or_body;
 #[cfg(feature = "retry")]
 mod prefetch;
 mod replay;
+mod status_place;
+mod upload;
 mod watch;
 
 pub use collect::{Collected, Unread, read};
 pub use from_replay::FromReplay;
+#[cfg(feature = "queue")]
+pub(crate) use grpc_web::GrpcWeb;
 pub use kept::Caps;
 pub use or_body::OrBody;
 #[cfg(feature = "retry")]
 pub use prefetch::Prefetch;
 #[cfg(feature = "retry")]
 pub(crate) use prefetch::Seen;
-pub use replay::{LetGo, ReplayBody, ReplayError, ReplayHandle, tee};
+pub use replay::{LetGo, ReplayBody, ReplayError, ReplayHandle, SourceLost, tee};
 pub use watch::Watch;

@@ -1,4 +1,7 @@
-use super::kept::{Caps, End, Kept};
+use super::{
+    kept::Caps,
+    upload::{Back, End, Place, Read, Step, Upload},
+};
 use crate::error::BoxError;
 use bytes::Bytes;
 use http::HeaderMap;
@@ -23,6 +26,19 @@ impl fmt::Display for LetGo {
 
 impl Error for LetGo {}
 
+/// The source of a request body failed or panicked while an earlier attempt or poll read it: the body is broken off, never ended
+/// as if it were complete.
+#[derive(Debug, Clone, Copy)]
+pub struct SourceLost;
+
+impl fmt::Display for SourceLost {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("the original request body broke off before")
+    }
+}
+
+impl Error for SourceLost {}
+
 /// Why a [`ReplayBody`] broke off.
 #[derive(Debug)]
 #[non_exhaustive]
@@ -31,14 +47,17 @@ pub enum ReplayError<E> {
     Source(E),
     /// A later attempt took it over.
     LetGo(LetGo),
+    /// The original body failed before, in another attempt, or it panicked.
+    Lost(SourceLost),
 }
 
 impl<E: Into<BoxError>> ReplayError<E> {
-    /// The error of the original body, or [`LetGo`], boxed.
+    /// Returns the error of the original body, [`LetGo`] or [`SourceLost`], boxed.
     pub fn into_box(self) -> BoxError {
         match self {
             Self::Source(error) => error.into(),
             Self::LetGo(error) => error.into(),
+            Self::Lost(error) => error.into(),
         }
     }
 }
@@ -48,6 +67,7 @@ impl<E: fmt::Display> fmt::Display for ReplayError<E> {
         match self {
             Self::Source(error) => error.fmt(f),
             Self::LetGo(error) => error.fmt(f),
+            Self::Lost(error) => error.fmt(f),
         }
     }
 }
@@ -57,116 +77,122 @@ impl<E: Error + 'static> Error for ReplayError<E> {
         match self {
             Self::Source(error) => Some(error),
             Self::LetGo(error) => Some(error),
+            Self::Lost(error) => Some(error),
         }
     }
 }
 
-/// A request body that can be sent again: what passes is kept while it streams, nothing is read ahead.
+/// A request body that can be sent again: what passes is copied while it streams, nothing is read ahead.
 ///
-/// The source lies behind one mutex that all attempts share; the newest attempt owns it. A later attempt gets what was kept
-/// and then goes on with the live source, and the body of the attempt before fails with [`LetGo`]. Only that switch ever
-/// contends for the lock.
-#[derive(Debug)]
+/// All attempts share the source; the newest attempt owns it. A later attempt gets the copy of what was sent and then goes on
+/// with the live source, and the body of the attempt before fails with [`LetGo`] from then on: it never ends, and never says
+/// that it is at its end. Once the source has ended, attempts do not disturb each other: each gives the whole copy.
+///
+/// The source is polled, asked and dropped without a lock, and so are wakers: a source may use the [`ReplayHandle`] of its own
+/// body. A source that panics is lost: the bodies that wait for it fail with [`SourceLost`].
 pub struct ReplayBody<B> {
     kind: Kind<B>,
 }
 
-#[derive(Debug)]
 enum Kind<B> {
     Whole { data: Option<Bytes>, trailers: Option<HeaderMap> },
     Shared(Shared<B>),
 }
 
-#[derive(Debug)]
 struct Shared<B> {
-    kept: Arc<Mutex<Kept<B>>>,
-    attempt: u32,
-    next: usize,
-    gave_trailers: bool,
+    upload: Arc<Mutex<Upload<B>>>,
+    place: Place,
+    /// The error of the source was given out.
+    failed: bool,
 }
 
 /// Makes further bodies out of what was kept.
 ///
 /// Dropping it says that no further attempt comes: what was kept is freed, and the live body goes on unharmed.
-#[derive(Debug)]
 pub struct ReplayHandle<B> {
-    kept: Arc<Mutex<Kept<B>>>,
+    upload: Arc<Mutex<Upload<B>>>,
     can_abort: bool,
 }
 
-/// The body for the first attempt, and what makes the next ones.
+/// Returns the body for the first attempt, and the handle that makes the next ones.
 ///
 /// `can_abort`: whether the type that the body will be turned into can fail with [`LetGo`]
 /// ([`FromReplay::can_abort`](super::FromReplay::can_abort)). Where it cannot, a further attempt has to wait until the one
 /// before has dropped its body.
 pub fn tee<B: Body<Data = Bytes> + Unpin>(source: B, caps: &Caps, can_abort: bool) -> (ReplayBody<B>, ReplayHandle<B>) {
     let end = if source.is_end_stream() { End::Done } else { End::Streaming };
-    let kept = Arc::new(Mutex::new(Kept::new(source, end, caps.clone())));
-    (ReplayBody::shared(kept.clone(), 1), ReplayHandle { kept, can_abort })
+    let rest = source.size_hint();
+    let upload = Arc::new(Mutex::new(Upload::new(source, rest, end, caps.clone())));
+    (ReplayBody::shared(upload.clone(), 1), ReplayHandle { upload, can_abort })
 }
 
-fn lock<B>(kept: &Mutex<Kept<B>>) -> MutexGuard<'_, Kept<B>> {
-    kept.lock().unwrap_or_else(PoisonError::into_inner)
+/// The lock is held for methods of [`Upload`] only, of which none runs foreign code.
+fn lock<B>(upload: &Mutex<Upload<B>>) -> MutexGuard<'_, Upload<B>> {
+    upload.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 impl<B> ReplayHandle<B> {
-    /// Whether the whole body went out: only then may a caller wait for the response's body before it decides.
+    /// Returns whether the whole body went out: only then may a caller wait for the response's body before it decides.
     pub fn is_complete(&self) -> bool {
-        lock(&self.kept).end == End::Done
+        lock(&self.upload).is_complete()
     }
 
-    /// The body for the next attempt, which from now on owns the source. `None`: over a cap, the source failed, or the
+    /// Returns the body for the next attempt, which from now on owns the source. `None`: over a cap, the source failed, or the
     /// attempt before still holds a body that cannot be broken off.
     pub fn again(&self) -> Option<ReplayBody<B>> {
-        let mut kept = lock(&self.kept);
-        let free = kept.end == End::Done || self.can_abort || !kept.alive;
-        if !kept.keeping || kept.end == End::Lost || !free {
-            return None;
-        }
-        kept.owner += 1;
-        kept.alive = true;
-        if let Some(superseded) = kept.waker.take() {
+        let (attempt, superseded) = lock(&self.upload).again(self.can_abort)?;
+        let body = ReplayBody::shared(self.upload.clone(), attempt);
+        if let Some(superseded) = superseded {
             superseded.wake();
         }
-        Some(ReplayBody::shared(self.kept.clone(), kept.owner))
+        Some(body)
     }
 }
 
 impl<B> Drop for ReplayHandle<B> {
     fn drop(&mut self) {
-        let mut kept = lock(&self.kept);
-        kept.wanted = false;
-        // the first attempt has given out all that is kept; a later one frees it when it is through
-        if kept.owner == 1 && kept.end == End::Streaming {
-            kept.stop_keeping();
-        }
+        lock(&self.upload).unwanted();
     }
 }
 
 impl<B> ReplayBody<B> {
-    /// A body that is here already.
+    /// Creates a body that is here already.
     pub fn whole(data: Bytes, trailers: Option<HeaderMap>) -> Self {
         Self { kind: Kind::Whole { data: Some(data).filter(|d| !d.is_empty()), trailers } }
     }
 
-    fn shared(kept: Arc<Mutex<Kept<B>>>, attempt: u32) -> Self {
-        Self { kind: Kind::Shared(Shared { kept, attempt, next: 0, gave_trailers: false }) }
-    }
-
-    /// What it was made of, where that is here as a whole: the bytes, or the source of which nothing was read.
-    pub(super) fn into_parts(self) -> (Option<Bytes>, Option<B>) {
-        match self.kind {
-            Kind::Whole { data, .. } => (data, None),
-            Kind::Shared(shared) => (None, lock(&shared.kept).source.take()),
-        }
+    fn shared(upload: Arc<Mutex<Upload<B>>>, attempt: u32) -> Self {
+        let place = Place { attempt, given: 0, gave_trailers: false };
+        Self { kind: Kind::Shared(Shared { upload, place, failed: false }) }
     }
 }
 
 impl<B> Drop for Shared<B> {
     fn drop(&mut self) {
-        let mut kept = lock(&self.kept);
-        if kept.owner == self.attempt {
-            kept.alive = false;
+        let waker = lock(&self.upload).dropped(self.place.attempt);
+        drop(waker);
+    }
+}
+
+/// The source, while an attempt polls it without the lock. Dropped with the source in it, it was lost to a panic.
+struct Taken<'a, B> {
+    upload: &'a Mutex<Upload<B>>,
+    source: Option<B>,
+}
+
+impl<B> Taken<'_, B> {
+    fn bring_back(mut self, attempt: u32, read: Read) -> Back<B> {
+        lock(self.upload).bring_back(attempt, self.source.take(), read)
+    }
+}
+
+impl<B> Drop for Taken<'_, B> {
+    fn drop(&mut self) {
+        if self.source.is_some() {
+            let waiting = lock(self.upload).panicked();
+            if let Some(waiting) = waiting {
+                waiting.wake();
+            }
         }
     }
 }
@@ -175,63 +201,69 @@ type Polled<E> = Poll<Option<Result<Frame<Bytes>, ReplayError<E>>>>;
 
 impl<B: Body<Data = Bytes> + Unpin> Shared<B> {
     fn poll_frame(&mut self, cx: &mut Context<'_>) -> Polled<B::Error> {
-        let mut guard = lock(&self.kept);
-        let kept = &mut *guard;
-        let owner = kept.owner == self.attempt;
-        let complete = kept.end == End::Done && kept.keeping;
-        if !owner && !complete {
-            return Poll::Ready(Some(Err(ReplayError::LetGo(LetGo))));
-        }
-        if let Some(chunk) = kept.chunks.get(self.next) {
-            self.next += 1;
-            return Poll::Ready(Some(Ok(Frame::data(chunk.clone()))));
-        }
-        if kept.end != End::Streaming {
-            let trailers = kept.trailers.clone().filter(|_| !self.gave_trailers);
-            self.gave_trailers = true;
-            return Poll::Ready(trailers.map(|t| Ok(Frame::trailers(t))));
-        }
-        if kept.keeping && !kept.wanted {
-            kept.stop_keeping();
-        }
-        let Some(source) = kept.source.as_mut() else { return Poll::Ready(None) };
-        let Poll::Ready(frame) = Pin::new(source).poll_frame(cx) else {
-            if !kept.waker.as_ref().is_some_and(|w| w.will_wake(cx.waker())) {
-                kept.waker = Some(cx.waker().clone());
+        let mut clone = None;
+        let (source, known) = loop {
+            // the guard is gone at the end of this line
+            let step = lock(&self.upload).step(&self.place, cx.waker(), &mut clone);
+            match step {
+                Step::Poll { source, known } => break (source, known),
+                Step::Give { frame, _over } => return self.give(frame),
+                Step::End => return Poll::Ready(None),
+                Step::Superseded => return Poll::Ready(Some(Err(ReplayError::LetGo(LetGo)))),
+                // as any body after its error
+                Step::Lost if self.failed => return Poll::Ready(None),
+                Step::Lost => return Poll::Ready(Some(Err(ReplayError::Lost(SourceLost)))),
+                Step::Wait { .. } => return Poll::Pending,
+                Step::CloneWaker => clone = Some(cx.waker().clone()),
             }
-            return Poll::Pending;
         };
-        match &frame {
-            None => kept.end = End::Done,
-            Some(Err(_)) => {
-                kept.end = End::Lost;
-                kept.stop_keeping();
-            }
-            Some(Ok(frame)) => {
-                pass(kept, frame);
-                self.next = kept.chunks.len();
-                self.gave_trailers |= frame.is_trailers();
-            }
+        let (back, read) = poll_taken(&self.upload, self.place.attempt, source, known, cx);
+        // first that it can go on, then what may run code of the caller
+        if let Some(wake) = back.wake {
+            wake.wake();
         }
-        if kept.end != End::Streaming {
-            kept.source = None;
+        drop(back.over);
+        match read {
+            Poll::Ready(Err(error)) => {
+                self.failed = true;
+                Poll::Ready(Some(Err(ReplayError::Source(error))))
+            }
+            _ if back.superseded => Poll::Ready(Some(Err(ReplayError::LetGo(LetGo)))),
+            Poll::Pending => Poll::Pending,
+            Poll::Ready(Ok(())) => match back.frame {
+                Some(frame) => self.give(frame),
+                None => Poll::Ready(None),
+            },
         }
-        Poll::Ready(frame.map(|frame| frame.map_err(ReplayError::Source)))
+    }
+
+    fn give(&mut self, frame: Frame<Bytes>) -> Polled<B::Error> {
+        self.place.given += frame.data_ref().map_or(0, |data| data.len() as u64);
+        self.place.gave_trailers |= frame.is_trailers();
+        Poll::Ready(Some(Ok(frame)))
     }
 }
 
-/// Keeps a frame that goes through.
-fn pass<B: Body<Data = Bytes>>(kept: &mut Kept<B>, frame: &Frame<Bytes>) {
-    if kept.keeping {
-        if let Some(data) = frame.data_ref() {
-            kept.keep(data);
-        } else if let Some(trailers) = frame.trailers_ref() {
-            kept.trailers = Some(trailers.clone());
+/// Polls the source without the lock, and brings it back.
+fn poll_taken<B: Body<Data = Bytes> + Unpin>(
+    upload: &Mutex<Upload<B>>,
+    attempt: u32,
+    source: B,
+    known: bool,
+    cx: &mut Context<'_>,
+) -> (Back<B>, Poll<Result<(), B::Error>>) {
+    let mut taken = Taken { upload, source: None };
+    let source = taken.source.insert(source);
+    let (read, polled) = match Pin::new(&mut *source).poll_frame(cx) {
+        Poll::Pending => (Read::Pending((!known).then(|| cx.waker().clone())), Poll::Pending),
+        Poll::Ready(Some(Ok(frame))) => {
+            let (rest, ends) = (source.size_hint(), source.is_end_stream());
+            (Read::Frame { frame, rest, ends }, Poll::Ready(Ok(())))
         }
-    }
-    if frame.is_trailers() || kept.source.as_ref().is_some_and(Body::is_end_stream) {
-        kept.end = End::Done;
-    }
+        Poll::Ready(Some(Err(error))) => (Read::Failed, Poll::Ready(Err(error))),
+        Poll::Ready(None) => (Read::End, Poll::Ready(Ok(()))),
+    };
+    (taken.bring_back(attempt, read), polled)
 }
 
 impl<B: Body<Data = Bytes> + Unpin> Body for ReplayBody<B> {
@@ -251,24 +283,40 @@ impl<B: Body<Data = Bytes> + Unpin> Body for ReplayBody<B> {
     fn is_end_stream(&self) -> bool {
         match &self.kind {
             Kind::Whole { data, trailers } => data.is_none() && trailers.is_none(),
-            Kind::Shared(shared) => {
-                let kept = lock(&shared.kept);
-                let given = shared.next >= kept.chunks.len() && (shared.gave_trailers || kept.trailers.is_none());
-                kept.end == End::Done && given
-            }
+            Kind::Shared(shared) => lock(&shared.upload).is_end_stream(&shared.place),
         }
     }
 
     fn size_hint(&self) -> SizeHint {
         match &self.kind {
             Kind::Whole { data, .. } => SizeHint::with_exact(data.as_ref().map_or(0, |d| d.len() as u64)),
-            Kind::Shared(shared) => {
-                let kept = lock(&shared.kept);
-                let ahead = kept.chunks.iter().skip(shared.next).map(|c| c.len() as u64).sum();
-                let rest = kept.source.as_ref().map_or_else(|| SizeHint::with_exact(0), Body::size_hint);
-                add(ahead, &rest)
-            }
+            Kind::Shared(shared) => lock(&shared.upload).size_hint(&shared.place),
         }
+    }
+}
+
+// What they hold is the caller's and may be secret: lengths and states only.
+impl<B> fmt::Debug for ReplayBody<B> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let mut body = f.debug_struct("ReplayBody");
+        match &self.kind {
+            Kind::Whole { data, trailers } => {
+                body.field("bytes", &data.as_ref().map_or(0, Bytes::len)).field("trailers", &trailers.is_some())
+            }
+            Kind::Shared(Shared { upload, place, .. }) => {
+                body.field("attempt", &place.attempt).field("given", &place.given).field("upload", &*lock(upload))
+            }
+        };
+        body.finish()
+    }
+}
+
+impl<B> fmt::Debug for ReplayHandle<B> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("ReplayHandle")
+            .field("can_abort", &self.can_abort)
+            .field("upload", &*lock(&self.upload))
+            .finish()
     }
 }
 

@@ -1,7 +1,7 @@
 use super::{
     config::Config,
     gate::Gate,
-    permit::{NO_SLOT, Permit, Rejected, Signal},
+    permit::{Answered, Kind, NO_SLOT, Permit, Rejected, Signal},
     state::{Machine, Mode, Outlook},
     telemetry::Series,
     view::{Change, State, View},
@@ -111,12 +111,12 @@ impl Circuit {
 
     /// What it does with calls.
     pub fn state(&self) -> State {
-        self.0.with(|machine, now| machine.view(now).state)
+        self.0.look_at(Machine::view).state
     }
 
     /// All that can be seen of it. Asking takes no permit and changes nothing.
     pub fn snapshot(&self) -> Snapshot {
-        Snapshot { name: self.name().to_owned(), view: self.0.with(Machine::view) }
+        Snapshot { name: self.name().to_owned(), view: self.0.look_at(Machine::view) }
     }
 
     /// The state, each time that it changes; several changes in a row may be seen as the last one.
@@ -220,10 +220,13 @@ impl Circuit {
         self.0.note(self.permit(leave), verdict);
     }
 
-    /// Whoever has the response tells what the call came to.
+    /// The head of the response is here. The recorder goes with the body, and reports what the call came to.
     pub(super) fn into_recorder(self, leave: &Leave) -> Recorder {
-        let ticket = self.permit(leave).to_ticket();
-        Recorder::new(self.0, ticket)
+        let answered = match leave {
+            Leave::Free { generation, began } => Answered::new(*generation, Kind::Took(passed(began.elapsed()))),
+            Leave::Asked(_) => self.0.head(self.permit(leave)),
+        };
+        Recorder::new(self.0, answered.to_ticket())
     }
 
     fn permit(&self, leave: &Leave) -> Permit {
@@ -235,14 +238,12 @@ impl Circuit {
 
     /// Whether it must be kept: somebody holds it, a call is on its way, or it knows what a new one would not. What happened
     /// more than `forget` ago counts no more.
-    pub(super) fn is_needed(&self, forget: Duration) -> bool {
+    pub(super) fn is_needed(&self, forget: Duration, now: Instant) -> bool {
         if Arc::strong_count(&self.0) > 1 {
             return true;
         }
-        let now = self.0.now();
-        let needed = self.0.gate.try_with(|machine, news| {
-            // what it hears of only now may have been at any time since
-            let used = if news { now } else { machine.last_used() };
+        let now = self.0.at(now);
+        let needed = self.0.gate.try_look(now, |machine, used| {
             let idle = Duration::from_nanos(now.saturating_sub(used));
             idle < forget && machine.holds_history(now)
         });
@@ -269,7 +270,16 @@ impl Shared {
     /// Does something with the machine, and then, outside the lock, tells of what it changed.
     pub(super) fn with<T>(&self, work: impl FnOnce(&mut Machine, u64) -> T) -> T {
         let now = self.now();
-        let (out, changed) = self.gate.with(|machine| work(machine, now));
+        self.told(self.gate.with(|machine| work(machine, now)))
+    }
+
+    /// The same for what only looks.
+    fn look_at<T>(&self, look: impl FnOnce(&mut Machine, u64) -> T) -> T {
+        let now = self.now();
+        self.told(self.gate.look(now, |machine| look(machine, now)))
+    }
+
+    fn told<T>(&self, (out, changed): (T, bool)) -> T {
         if changed {
             self.tell();
         }
@@ -295,6 +305,15 @@ impl Shared {
         }
         self.look();
         self.series.call(verdict.outcome());
+    }
+
+    fn head(&self, permit: Permit) -> Answered {
+        let (answered, changed) = self.gate.head(permit, self.now());
+        if changed {
+            self.tell();
+        }
+        self.look();
+        answered
     }
 
     /// Those who wait for it may have something to hope for, after whatever was done under the lock.
@@ -338,7 +357,23 @@ const fn passed(duration: Duration) -> u64 {
 
 impl Record for Shared {
     fn record(&self, ticket: Ticket, verdict: Verdict) {
-        self.note(Permit::from_ticket(ticket), &verdict);
+        let answered = Answered::from_ticket(ticket);
+        let changed = self.gate.finish(answered, Signal::from(&verdict), verdict.hint(), || self.now());
+        if let Some(changed) = changed {
+            if changed {
+                self.tell();
+            }
+            self.look();
+        }
+        self.series.call(verdict.outcome());
+    }
+
+    fn stalled(&self, _: Ticket, pending: Duration) -> bool {
+        self.gate.is_slow(passed(pending))
+    }
+
+    fn settles_early(&self, ticket: Ticket) -> bool {
+        Answered::from_ticket(ticket).is_probe()
     }
 }
 
@@ -352,7 +387,7 @@ impl Entry for Shared {
     }
 
     fn state(&self) -> Vec<(&'static str, Value)> {
-        let view = self.with(Machine::view);
+        let view = self.look_at(Machine::view);
         let retry_after = view.retry_after.map(|after| u64::try_from(after.as_millis()).unwrap_or(u64::MAX));
         let mut state = vec![
             ("state", view.state.as_str().into()),

@@ -1,17 +1,20 @@
 use super::{Circuit, Config, keyed::Keyed};
-use crate::registry::{Registry, registry};
+use crate::{
+    classify::Origin,
+    registry::{Registry, registry},
+};
 use std::{fmt, sync::Arc};
 
 /// One circuit, or one for each key; what a [`CircuitBreakerLayer`](super::CircuitBreakerLayer) takes. Clones share them.
 ///
-/// The key is the authority of the request (`api.example.com:443`) unless
-/// [`keyed_by`](super::CircuitBreakerLayer::keyed_by) says otherwise.
+/// The key is the [origin](crate::classify::Origin) of the request (`https://api.example.com`), unless
+/// [`keyed_by`](super::CircuitBreakerLayer::keyed_by) finds another one.
 ///
 /// ```
 /// use steadfast::circuit_breaker::{Circuits, Config};
 ///
-/// let circuits = Circuits::per_authority("webhooks", Config::default()).with_capacity(10_000);
-/// assert!(circuits.find("api.example.com").is_none()); // made by the first call
+/// let circuits = Circuits::per_origin("webhooks", Config::default()).with_capacity(10_000);
+/// assert!(circuits.find("https://api.example.com").is_none()); // made by the first call
 /// ```
 #[derive(Clone)]
 pub struct Circuits(Kind);
@@ -26,15 +29,18 @@ impl Circuits {
     /// Keys that are kept by default.
     pub const CAPACITY: usize = 10_000;
 
-    /// One for each authority, made by its first call and named `name/authority`; one named `name` for requests without any.
-    pub fn per_authority(name: impl Into<Arc<str>>, config: impl Into<Arc<Config>>) -> Self {
+    /// Creates one circuit for each origin, made by its first call and named `name/https://api.example.com`, and one named `name`
+    /// for requests without an origin (a URI without scheme or host).
+    pub fn per_origin(name: impl Into<Arc<str>>, config: impl Into<Arc<Config>>) -> Self {
         Self::keyed(Keyed::new(name.into(), config.into(), Self::CAPACITY))
     }
 
-    /// Keeps at most this many of one per authority. One that is in use or knows of failures is kept before all others; where
-    /// `capacity` of those are there, calls to further keys are let through without a circuit.
+    /// Keeps at most `capacity` circuits by key (at least one). Default: [`CAPACITY`](Self::CAPACITY).
     ///
-    /// Forgets what there was: for when it is made.
+    /// A circuit that is in use, or knows of failures and was used within the hour, is never let go. When all are taken, a new key
+    /// gets the place of one that is not needed; if a bounded search finds none, the call is let through without a circuit.
+    ///
+    /// Forgets the circuits that there were: call it when the circuits are made.
     #[must_use]
     pub fn with_capacity(self, capacity: usize) -> Self {
         match self.0 {
@@ -43,7 +49,8 @@ impl Circuits {
         }
     }
 
-    /// The circuit of this key, if there is one.
+    /// Returns the circuit of this key, if there is one: an origin in any spelling (`https://API.example.com:443`), or the text
+    /// that [`keyed_by`](super::CircuitBreakerLayer::keyed_by) found.
     pub fn find(&self, key: &str) -> Option<Circuit> {
         match &self.0 {
             Kind::One(circuit) => Some(circuit.clone()),
@@ -80,12 +87,13 @@ impl Circuits {
         }
     }
 
-    /// The circuit for a call with this key, made if there is none; `None`: the one for every call, or for those without a key.
+    /// The circuit for a call to this origin, made if there is none; `None`: the one for every call, or for those without an
+    /// origin.
     #[inline]
-    pub(super) fn of(&self, key: Option<&str>) -> Option<Circuit> {
+    pub(super) fn of<'a>(&self, origin: impl FnOnce() -> Option<Origin<'a>>) -> Option<Circuit> {
         match &self.0 {
             Kind::One(_) => None,
-            Kind::Keyed(keyed) => key.map(|key| keyed.get(key)),
+            Kind::Keyed(keyed) => origin().map(|origin| keyed.get(&origin)),
         }
     }
 

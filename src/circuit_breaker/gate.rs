@@ -20,7 +20,7 @@
 mod loom;
 
 use super::{
-    permit::{NO_SLOT, Permit, Rejected, Signal},
+    permit::{Answered, Kind, NO_SLOT, Permit, Rejected, Signal},
     state::{Machine, Standing, nanos},
     sync::{AtomicU64, Mutex, MutexGuard, Ordering},
     view::{Reason, State},
@@ -38,8 +38,8 @@ pub(super) struct Gate {
     machine: Mutex<Behind>,
     /// A generation, and below it what a call may take for granted: [`ASK`], [`FLOWS`], [`TRACKED`], or why it is refused.
     pass: AtomicU64,
-    /// [`FLOWS`]: until when successes are counted in `good`, or 0. [`TRACKED`]: until when time changes nothing. Else until when
-    /// calls are refused.
+    /// [`FLOWS`]: until when successes are counted in `good`, or 0. [`TRACKED`]: until when time changes nothing, nor do
+    /// successes that are counted. Else until when calls are refused.
     until: AtomicU64,
     /// From when on a call is slow.
     slow: AtomicU64,
@@ -50,6 +50,14 @@ pub(super) struct Behind {
     pub(super) machine: Machine,
     /// The number at which `good` was opened.
     opened_at: u32,
+    /// When it was last used, in units of [`coarse`]: in what would be padding.
+    used: u32,
+}
+
+/// The unit is 1.07 seconds, 2^30 nanoseconds: enough for 146 years.
+#[expect(clippy::cast_possible_truncation, reason = "no process runs for so long")]
+const fn coarse(nanos: u64) -> u32 {
+    (nanos >> 30) as u32
 }
 
 /// No generation, and no number higher than its.
@@ -72,12 +80,21 @@ const REASONS: [Reason; 7] = [
     Reason::Manual,
 ];
 
+impl Behind {
+    /// What the machine learns of only now may have been at any time until now.
+    const fn learn(&mut self, news: bool, now: u64) {
+        if news {
+            self.used = coarse(now);
+        }
+    }
+}
+
 impl Gate {
     pub(super) fn new(machine: Machine) -> Self {
         let gate = Self {
             good: AtomicU64::new(CLOSED),
             refused: AtomicU64::new(0),
-            machine: Mutex::new(Behind { machine, opened_at: 0 }),
+            machine: Mutex::new(Behind { machine, opened_at: 0, used: 0 }),
             pass: AtomicU64::new(word(0, ASK)),
             until: AtomicU64::new(0),
             slow: AtomicU64::new(0),
@@ -130,7 +147,7 @@ impl Gate {
         (self.pass.load(Ordering::Acquire) == pass).then_some(until)
     }
 
-    /// What a call came to. Whether the machine has changes to tell of.
+    /// Records the outcome of a call without a body to wait for. Whether the machine has changes to tell of.
     #[inline(never)]
     pub(super) fn record(&self, permit: Permit, signal: Signal, hint: Option<Hint>, now: u64) -> bool {
         let took = now.saturating_sub(permit.started);
@@ -138,6 +155,39 @@ impl Gate {
             return false;
         }
         self.with(|machine| machine.record(permit, signal, hint, Duration::from_nanos(took), now)).1
+    }
+
+    /// The head of a response has arrived; see [`Machine::head`]. A call that is not kept track of takes no lock.
+    pub(super) fn head(&self, permit: Permit, now: u64) -> (Answered, bool) {
+        let took = now.saturating_sub(permit.started);
+        if permit.slot == NO_SLOT {
+            return (Answered::new(permit.generation, Kind::Took(took)), false);
+        }
+        self.with(|machine| machine.head(permit, Duration::from_nanos(took), now))
+    }
+
+    /// Records the outcome at the end of a body. Whether the machine has changes to tell of; `None`: it was not asked. `now` is
+    /// asked for where it depends on it.
+    #[inline(never)]
+    pub(super) fn finish(
+        &self,
+        answered: Answered,
+        signal: Signal,
+        hint: Option<Hint>,
+        now: impl Fn() -> u64,
+    ) -> Option<bool> {
+        if let (Signal::Success, Kind::Took(took)) = (signal, answered.kind)
+            && self.count(answered.generation, took, &now)
+        {
+            return None;
+        }
+        let now = now();
+        Some(self.with(|machine| machine.finish(answered, signal, hint, now)).1)
+    }
+
+    /// Whether a time, in nanoseconds, is that of a slow call.
+    pub(super) fn is_slow(&self, time: u64) -> bool {
+        time >= self.slow.load(Ordering::Acquire)
     }
 
     /// Counts a success beside the machine, if it may be: of a call that is not kept track of. `took`: how long it took, in
@@ -165,13 +215,29 @@ impl Gate {
 
     /// Does something with the machine, which knows of everything by then. Also whether it has changes to tell of.
     pub(super) fn with<T>(&self, work: impl FnOnce(&mut Machine) -> T) -> (T, bool) {
-        self.work(&mut self.lock(), |machine, _| work(machine))
+        let mut behind = self.lock();
+        let out = self.work(&mut behind, |behind, _| work(&mut behind.machine));
+        behind.used = coarse(behind.machine.last_used());
+        out
     }
 
-    /// The same, unless somebody has the lock; and `work` is told whether there was anything that the machine did not know of.
-    pub(super) fn try_with<T>(&self, work: impl FnOnce(&mut Machine, bool) -> T) -> Option<T> {
+    /// The same for what only looks: a circuit that is watched is not one that is used.
+    pub(super) fn look<T>(&self, now: u64, work: impl FnOnce(&mut Machine) -> T) -> (T, bool) {
+        self.work(&mut self.lock(), |behind, news| {
+            behind.learn(news, now);
+            work(&mut behind.machine)
+        })
+    }
+
+    /// The same, unless another thread has the lock. `work` is also given when the circuit was last used, a second early at most.
+    pub(super) fn try_look<T>(&self, now: u64, work: impl FnOnce(&mut Machine, u64) -> T) -> Option<T> {
         let mut behind = self.machine.try_lock().ok()?;
-        Some(self.work(&mut behind, work).0)
+        let look = |behind: &mut Behind, news| {
+            behind.learn(news, now);
+            let used = u64::from(behind.used) << 30;
+            work(&mut behind.machine, used)
+        };
+        Some(self.work(&mut behind, look).0)
     }
 
     /// Only to look at what successes and refusals do not touch.
@@ -179,10 +245,11 @@ impl Gate {
         self.machine.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn work<T>(&self, behind: &mut Behind, work: impl FnOnce(&mut Machine, bool) -> T) -> (T, bool) {
+    /// `work` is also given whether there was anything that the machine did not know of.
+    fn work<T>(&self, behind: &mut Behind, work: impl FnOnce(&mut Behind, bool) -> T) -> (T, bool) {
         // a panic in here leaves it closed, and every call asks
         let news = self.take_over(behind);
-        let out = work(&mut behind.machine, news);
+        let out = work(behind, news);
         self.publish(behind);
         (out, behind.machine.has_changes())
     }
@@ -208,10 +275,12 @@ impl Gate {
     /// Says what calls may do until the lock is taken again.
     fn publish(&self, behind: &Behind) {
         let machine = &behind.machine;
-        let (kind, until) = match machine.standing() {
+        let standing = machine.standing();
+        let (kind, until) = match standing {
             Standing::Asks => (ASK, 0),
             Standing::Flows { calm_until } => (FLOWS, calm_until.unwrap_or(0)),
-            Standing::Tracked { due } => (TRACKED, due),
+            // what time changes is done before anything that happens after it is counted
+            Standing::Tracked { due, calm_until } => (TRACKED, due.min(calm_until.unwrap_or(due))),
             Standing::Refuses { state: State::ForcedOpen, until } => (FORCED, until),
             Standing::Refuses { until, .. } => {
                 let place = (OPEN..).zip(REASONS).find(|(_, reason)| *reason == machine.reason);
@@ -228,7 +297,9 @@ impl Gate {
         }
         set(&self.slow, nanos(machine.config.slow));
         set(&self.pass, pass);
-        if kind == FLOWS && until > 0 {
+        let calm =
+            matches!(standing, Standing::Flows { calm_until: Some(_) } | Standing::Tracked { calm_until: Some(_), .. });
+        if calm && until > 0 {
             self.good.store(word(machine.generation, behind.opened_at), Ordering::Release);
         }
     }

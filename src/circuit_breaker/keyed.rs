@@ -1,70 +1,62 @@
-use super::{Circuit, Config, State, telemetry::Series};
-use crate::registry::{Entry, Value};
-use quick_cache::{DefaultHashBuilder, Lifecycle, UnitWeighter, sync::Cache};
-use std::{
-    convert::Infallible,
-    fmt,
-    sync::{
-        Arc, Mutex, PoisonError,
-        atomic::{AtomicU64, Ordering},
-    },
-    time::Duration,
+use super::{
+    Circuit, Config, State,
+    shard::{Listed, Shard},
+    telemetry::Series,
 };
-use tokio::time::Instant;
+use crate::{
+    classify::{Origin, OriginKey},
+    registry::{Entry, Value},
+};
+use std::{
+    fmt,
+    hash::{BuildHasher, RandomState},
+    sync::{
+        Arc, Mutex, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard,
+        atomic::{AtomicUsize, Ordering},
+    },
+};
 
-/// One circuit for each key, up to a number.
+/// One circuit for each key, up to a number. Whatever the number, a call does a bounded amount of work: a shard stays small, and
+/// a new key looks at a bounded number of circuits in search of one that can go.
 pub(super) struct Keyed {
     name: Arc<str>,
+    /// What the names of all circuits begin with.
+    prefix: Box<str>,
     config: Mutex<Arc<Config>>,
     capacity: usize,
-    circuits: Cache<String, Circuit, UnitWeighter, DefaultHashBuilder, KeepNeeded>,
+    hasher: RandomState,
+    shards: Box<[RwLock<Shard>]>,
+    /// Circuits that are listed or about to be; never more than the capacity.
+    len: AtomicUsize,
+    /// The shard that is searched next for a circuit that can go.
+    hand: AtomicUsize,
     unkeyed: Circuit,
-    origin: Instant,
-    /// When the ones that are not needed were last cleared out, in seconds since `origin`.
-    swept: AtomicU64,
 }
 
-/// What a circuit knows of failures is forgotten when it was not used for so long: nobody fills the memory for ever with
-/// circuits that failed once.
-const FORGET: Duration = Duration::from_secs(3600);
-
-/// Room for so many is made at once.
-const EXPECTED: usize = 256;
-
-#[derive(Debug, Clone, Copy, Default)]
-struct KeepNeeded;
-
-impl Lifecycle<String, Circuit> for KeepNeeded {
-    /// Those that go, let go of after the shard's lock.
-    type RequestState = Vec<Circuit>;
-
-    fn is_pinned(&self, _: &String, circuit: &Circuit) -> bool {
-        circuit.is_needed(FORGET)
-    }
-
-    fn on_evict(&self, gone: &mut Vec<Circuit>, _: String, circuit: Circuit) {
-        gone.push(circuit);
-    }
-}
+/// Circuits in a shard, on average, when all are full: a shard that grows moves so many.
+const SHARD: usize = 256;
+/// Above this number shards become larger. An empty shard takes a hundred bytes.
+const MOST_SHARDS: usize = 4096;
+/// So many circuits are looked at for a new key when all are full.
+const LOOKS: usize = 64;
+/// So many shards besides the key's own are searched for an idle circuit.
+const SHARDS_SEARCHED: usize = 16;
 
 impl Keyed {
     pub(super) fn new(name: Arc<str>, config: Arc<Config>, capacity: usize) -> Self {
         let capacity = capacity.max(1);
         let unkeyed = Circuit::unlisted(name.clone(), Series::own(name.clone()), config.clone(), fastrand::u64(..));
+        let shards = (capacity / SHARD).clamp(1, MOST_SHARDS).next_power_of_two();
         Self {
+            prefix: format!("{name}/").into(),
             name,
             config: Mutex::new(config),
             capacity,
-            circuits: Cache::with(
-                capacity.min(EXPECTED),
-                capacity as u64,
-                UnitWeighter,
-                DefaultHashBuilder::default(),
-                KeepNeeded,
-            ),
+            hasher: RandomState::new(),
+            shards: (0..shards).map(|_| RwLock::default()).collect(),
+            len: AtomicUsize::new(0),
+            hand: AtomicUsize::new(0),
             unkeyed,
-            origin: Instant::now(),
-            swept: AtomicU64::new(0),
         }
     }
 
@@ -72,46 +64,57 @@ impl Keyed {
         Self::new(self.name.clone(), self.config(), capacity)
     }
 
-    /// Of the calls without a key.
+    /// The circuit of the calls without a key.
     pub(super) const fn unkeyed(&self) -> &Circuit {
         &self.unkeyed
     }
 
-    pub(super) fn get(&self, key: &str) -> Circuit {
-        if let Some(circuit) = self.circuits.get(key) {
-            return circuit;
-        }
-        if self.circuits.len() > self.capacity {
-            self.sweep();
-            if self.circuits.len() > self.capacity {
-                // all are needed: this call goes without
-                return self.make(key);
-            }
-        }
-        match self.circuits.get_or_insert_with(key, || Ok::<_, Infallible>(self.make(key))) {
-            Ok(circuit) => circuit,
-            Err(never) => match never {},
-        }
+    #[inline]
+    pub(super) fn get(&self, origin: &Origin<'_>) -> Circuit {
+        let hash = self.hasher.hash_one(origin);
+        let found = self.read(self.shard_of(hash)).get(hash, origin);
+        found.unwrap_or_else(|| self.add(hash, origin))
     }
 
-    pub(super) fn find(&self, key: &str) -> Option<Circuit> {
-        self.circuits.get(key)
+    /// The circuit of an origin in any spelling, or of another key.
+    pub(super) fn find(&self, text: &str) -> Option<Circuit> {
+        let find = |origin: Origin<'_>| {
+            let hash = self.hasher.hash_one(origin);
+            self.read(self.shard_of(hash)).find(hash, &origin).map(|listed| listed.circuit().clone())
+        };
+        Origin::parse(text).and_then(find).or_else(|| find(Origin::key(text)))
     }
 
     pub(super) fn list(&self) -> Vec<Circuit> {
-        let keyed = self.circuits.iter().map(|(_, circuit)| circuit);
-        [self.unkeyed.clone()].into_iter().chain(keyed).collect()
+        let mut all = vec![self.unkeyed.clone()];
+        self.each(|circuit| all.push(circuit.clone()));
+        all
     }
 
     pub(super) fn len(&self) -> usize {
-        self.circuits.len()
+        self.len.load(Ordering::Relaxed)
     }
 
     pub(super) fn configure(&self, config: &Arc<Config>) {
+        // before the circuits: one that is added after its shard was visited finds the new settings
         *self.config.lock().unwrap_or_else(PoisonError::into_inner) = config.clone();
-        self.unkeyed.configure(config.clone());
-        for (_, circuit) in self.circuits.iter() {
+        let configure = |circuit: &Circuit| {
             circuit.configure(config.clone());
+            self.keep_up(circuit, config.clone());
+        };
+        configure(&self.unkeyed);
+        self.each(configure);
+    }
+
+    /// Configures a circuit again until it has the settings of now: others may configure it in between, in another order.
+    fn keep_up(&self, circuit: &Circuit, mut has: Arc<Config>) {
+        loop {
+            let config = self.config();
+            if Arc::ptr_eq(&config, &has) {
+                return;
+            }
+            circuit.configure(config.clone());
+            has = config;
         }
     }
 
@@ -119,18 +122,67 @@ impl Keyed {
         self.config.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
-    fn make(&self, key: &str) -> Circuit {
-        let name = format!("{}/{key}", self.name).into();
-        Circuit::unlisted(name, Series::shared(self.name.clone()), self.config(), fastrand::u64(..))
+    /// Makes the circuit of a new key. Where all that there is room for are needed, the call gets one that is not listed.
+    #[cold]
+    #[inline(never)]
+    fn add(&self, hash: u64, origin: &Origin<'_>) -> Circuit {
+        let shard = self.shard_of(hash);
+        let (key, config) = (OriginKey::new(&self.prefix, *origin), self.config());
+        let series = Series::shared(self.name.clone());
+        let made = Circuit::unlisted(key.text().clone(), series, config.clone(), fastrand::u64(..));
+        let new = Arc::new(Listed::new(key, hash, made.clone()));
+        if self.reserve() || self.evict(shard) {
+            let mut listed = self.write(shard);
+            if let Some(there) = listed.get(hash, origin) {
+                drop(listed);
+                // another call was first
+                self.len.fetch_sub(1, Ordering::Relaxed);
+                return there;
+            }
+            listed.add(&new);
+        }
+        self.keep_up(&made, config);
+        made
     }
 
-    /// The cache looks for one to evict only where a new one goes, and those that are not needed can lie in another shard: once
-    /// it holds too many, and at most once a second, they all go.
-    fn sweep(&self) {
-        let now = self.origin.elapsed().as_secs() + 1;
-        if self.swept.fetch_max(now, Ordering::Relaxed) < now {
-            self.circuits.retain(|_, circuit| circuit.is_needed(FORGET));
+    /// Takes one more place, if there is one.
+    fn reserve(&self) -> bool {
+        let one_more = |len| (len < self.capacity).then_some(len + 1);
+        self.len.fetch_update(Ordering::Relaxed, Ordering::Relaxed, one_more).is_ok()
+    }
+
+    /// Frees the place of a circuit that is not needed, if the search finds one.
+    fn evict(&self, own: usize) -> bool {
+        let mut looks = LOOKS;
+        let shards = self.shards.len();
+        let hand = self.hand.fetch_add(SHARDS_SEARCHED, Ordering::Relaxed);
+        let others = (0..SHARDS_SEARCHED.min(shards - 1)).map(|n| hand.wrapping_add(n) & (shards - 1));
+        // what goes is dropped after the lock
+        let idle = [own].into_iter().chain(others).find_map(|shard| self.write(shard).evict_idle(&mut looks));
+        idle.or_else(|| self.write(own).evict_needed(&mut looks)).is_some()
+    }
+
+    /// Calls `f` with every circuit, outside of all locks.
+    fn each(&self, mut f: impl FnMut(&Circuit)) {
+        for shard in 0..self.shards.len() {
+            let circuits: Vec<_> = self.read(shard).circuits().cloned().collect();
+            circuits.iter().for_each(&mut f);
         }
+    }
+
+    /// By bits of the hash that the table in the shard looks at last.
+    #[inline]
+    const fn shard_of(&self, hash: u64) -> usize {
+        (hash >> 32) as usize & (self.shards.len() - 1)
+    }
+
+    #[inline]
+    fn read(&self, shard: usize) -> RwLockReadGuard<'_, Shard> {
+        self.shards[shard].read().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn write(&self, shard: usize) -> RwLockWriteGuard<'_, Shard> {
+        self.shards[shard].write().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
@@ -145,22 +197,17 @@ impl Entry for Keyed {
 
     fn state(&self) -> Vec<(&'static str, Value)> {
         let (mut open, mut half_open) = (0_u64, 0_u64);
-        for (_, circuit) in self.circuits.iter() {
-            match circuit.state() {
-                State::Open | State::ForcedOpen => open += 1,
-                State::HalfOpen => half_open += 1,
-                _ => {}
-            }
-        }
-        vec![("circuits", (self.circuits.len() as u64).into()), ("open", open.into()), ("half_open", half_open.into())]
+        self.each(|circuit| match circuit.state() {
+            State::Open | State::ForcedOpen => open += 1,
+            State::HalfOpen => half_open += 1,
+            _ => {}
+        });
+        vec![("circuits", (self.len() as u64).into()), ("open", open.into()), ("half_open", half_open.into())]
     }
 }
 
 impl fmt::Debug for Keyed {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Circuits")
-            .field("name", &self.name)
-            .field("circuits", &self.circuits.len())
-            .finish_non_exhaustive()
+        f.debug_struct("Circuits").field("name", &self.name).field("circuits", &self.len()).finish_non_exhaustive()
     }
 }

@@ -1,5 +1,5 @@
-use crate::classify::{Classify, Evidence, Recorder, Repeatable, Verdict};
-use http::{Extensions, HeaderMap, StatusCode};
+use crate::classify::{Classify, Evidence, Origin, Recorder, Repeatable, Verdict};
+use http::StatusCode;
 use std::{fmt, sync::Arc};
 
 /// A classifier with another key; made by [`CircuitBreakerLayer::keyed_by`](super::CircuitBreakerLayer::keyed_by).
@@ -21,8 +21,16 @@ where
 {
     type Response = C::Response;
 
-    fn authority<'a>(&self, request: &'a Req) -> Option<&'a str> {
-        (self.key)(request)
+    fn origin<'a>(&self, request: &'a Req) -> Option<Origin<'a>> {
+        (self.key)(request).map(Origin::key)
+    }
+
+    fn asked<'a>(&self, request: &'a Req) -> Option<Origin<'a>> {
+        self.classify.asked(request)
+    }
+
+    fn answered_by<'a>(&self, response: &'a Res) -> Option<Origin<'a>> {
+        self.classify.answered_by(response)
     }
 
     fn repeatable(&self, request: &Req) -> Repeatable {
@@ -41,11 +49,11 @@ where
         self.classify.status(response)
     }
 
-    fn headers<'a>(&self, response: &'a Res) -> Option<&'a HeaderMap> {
+    fn headers<'a>(&self, response: &'a Res) -> Option<&'a http::HeaderMap> {
         self.classify.headers(response)
     }
 
-    fn extensions_mut<'a>(&self, response: &'a mut Res) -> Option<&'a mut Extensions> {
+    fn extensions_mut<'a>(&self, response: &'a mut Res) -> Option<&'a mut http::Extensions> {
         self.classify.extensions_mut(response)
     }
 

@@ -1,4 +1,4 @@
-use super::{CircuitBreaker, Circuits, KeyedBy, Readiness, waiting::Place};
+use super::{CircuitBreaker, Circuits, KeyedBy, Readiness, ReleasingLayer, waiting::Place};
 use crate::{
     answer::{Fail, Respond},
     classify::{ByError, ByResult, Http, Outcome},
@@ -21,7 +21,7 @@ pub(super) struct Parts<C> {
 }
 
 impl CircuitBreakerLayer {
-    /// For HTTP and gRPC: a [`Circuit`](super::Circuit), or [`Circuits::per_authority`].
+    /// For HTTP and gRPC: a [`Circuit`](super::Circuit), or [`Circuits::per_origin`].
     pub fn new(circuits: impl Into<Circuits>) -> Self {
         Self::with(circuits, Http::new())
     }
@@ -69,8 +69,8 @@ impl<C, M> CircuitBreakerLayer<C, M> {
         }
     }
 
-    /// A call ends with the head of its response: for streams that are meant to last, and for downloads that take longer than
-    /// `slow` and may be given up, which would count as failures. What breaks later is not seen.
+    /// Ends a call with the head of its response: for services whose bodies say nothing about their health. A body that breaks
+    /// off or stalls, and a gRPC status in the trailers, are then not seen.
     #[must_use]
     pub fn until_head(mut self) -> Self {
         self.until_head = true;
@@ -88,7 +88,17 @@ impl<C, M> CircuitBreakerLayer<C, M> {
         self
     }
 
-    /// One circuit for each key that `key` finds in a request (a tenant, a route), in place of its authority. `None`: the
+    /// Lets the inner service go when a call is refused, and keeps a clone in its place: what it had reserved when it was made
+    /// ready (the place of a limit, a slot of a buffer) is free at once, and not only at the next call or the drop.
+    ///
+    /// For a service that is kept after a refused call, as `tower::buffer` keeps its own. [`ClientStack`](crate::stack::ClientStack)
+    /// does it by itself, and below a retry layer it is not needed.
+    #[must_use]
+    pub const fn releasing(self) -> ReleasingLayer<Self> {
+        ReleasingLayer::new(self)
+    }
+
+    /// One circuit for each key that `key` finds in a request (a tenant, a route), in place of its origin. `None`: the
     /// circuit without a key.
     ///
     /// The key is borrowed from the request, so that looking up a circuit allocates nothing; one that is put together from
@@ -97,7 +107,7 @@ impl<C, M> CircuitBreakerLayer<C, M> {
     /// ```
     /// use steadfast::circuit_breaker::{CircuitBreakerLayer, Circuits, Config};
     ///
-    /// let circuits = Circuits::per_authority("tenants", Config::default());
+    /// let circuits = Circuits::per_origin("tenants", Config::default());
     /// let layer = CircuitBreakerLayer::new(circuits)
     ///     .keyed_by(|request: &http::Request<String>| request.headers().get("x-tenant")?.to_str().ok());
     /// ```
@@ -116,7 +126,8 @@ impl<S, C, M> Layer<S> for CircuitBreakerLayer<C, M> {
     type Service = CircuitBreaker<S, C, M>;
 
     fn layer(&self, inner: S) -> CircuitBreaker<S, C, M> {
-        CircuitBreaker { inner, layer: self.clone(), skipped: false, asked: false, place: Place::default() }
+        let layer = self.clone();
+        CircuitBreaker { inner, layer, skipped: false, asked: false, release: None, place: Place::default() }
     }
 }
 

@@ -32,7 +32,7 @@
 //! ```
 //! use steadfast::circuit_breaker::{Circuit, CircuitBreakerLayer, Circuits, Config};
 //!
-//! let for_a_client = CircuitBreakerLayer::new(Circuits::per_authority("webhooks", Config::default()));
+//! let for_a_client = CircuitBreakerLayer::new(Circuits::per_origin("webhooks", Config::default()));
 //! let for_a_server = CircuitBreakerLayer::new(Circuit::new("orders")).respond();
 //! ```
 //!
@@ -55,12 +55,17 @@
 //! not drawn: they are spread evenly. Failures open it as ever.
 //!
 //! What an outcome counts for stands in [`classify`](crate::classify): failures of all kinds count; `Overloaded` (429) counts for
-//! the rate and fails a probe and leaves a run as it is; `Rejected` (404) is a success; `Refused`, `Ignored`, 501 and
-//! UNIMPLEMENTED count for nothing. A call that its caller dropped counts for nothing either, unless it was `slow` by then: it
-//! failed, or else a timeout further out would hide every hang. A panic is a failure. The outcome is that of the whole
-//! response, the body and its trailers included. A body that is dropped before its end is a call that was dropped: after `slow`
-//! it failed. So [`until_head`](CircuitBreakerLayer::until_head) is for streams that are meant to last, and for downloads that
-//! take longer than `slow` and are often given up.
+//! the rate and fails a probe and leaves a run as it is; `Rejected` (404) is a success; `Refused`, `Ignored`, 501, UNIMPLEMENTED
+//! and a 409 with `Retry-After` count for nothing. A call that its caller drops before the head of its response counts for
+//! nothing either, unless it was `slow` by then: it failed, or else a timeout further out would hide every hang. A panic is a
+//! failure.
+//!
+//! The outcome is that of the whole response, the body and its trailers included. Once a head has arrived, a caller that drops
+//! the body does not drop the call: the table in [`classify`](crate::classify) says what the response then came to. Only a
+//! body that its caller has waited for, without anything arriving, for as long as `slow` is a failure when it is dropped. The time
+//! of a call ends with the head, so how fast a caller reads never makes a call slow. A good head decides a probe at once (for gRPC
+//! its status or its first message), so that neither a long stream nor a slow reader holds a circuit half-open. With
+//! [`until_head`](CircuitBreakerLayer::until_head) every call ends there, and a body that breaks off is not seen.
 //!
 //! Every permit carries the generation of the circuit: a call that began before the last change of state is counted as stale,
 //! and moves nothing.
@@ -82,7 +87,7 @@
 //! | `attempts` | `decay` | or `reset` | one that flaps stays open longer each time |
 //! | `half_open_permits` | 3 | 1.. | one good answer can be luck; two of three close it |
 //! | `half_open_decision` | `early` | or `all` | no more calls are spent on what is settled |
-//! | `lease` | the longer of `open_for` and twice `slow` | | a probe that hangs cannot hold the circuit half-open |
+//! | `lease` | the longer of `open_for` and twice `slow` | | a probe that hangs cannot hold the circuit half-open; one of gRPC with a head and no message gives its permit back |
 //! | `ramp_up` | none | | most of what comes back can take all calls at once |
 //! | [`Readiness`] (of the layer) | `Reject` | or `Pend` | who calls is told at once why not, and needs no timer |
 //!
@@ -106,7 +111,9 @@
 //! Clones of a layer, its services, and what `Layer::layer` makes again all share their circuits. The permit is taken in `call`.
 //! While a single circuit refuses, `poll_ready` is ready at once and does not ask the inner service, which may hang; what
 //! was not asked is not called, even if the circuit's period ends in between. With a circuit per key, which is not known yet,
-//! `poll_ready` is the inner service's. A drop gives the permit back.
+//! `poll_ready` is the inner service's. A drop gives the permit back. What the inner service reserved when it was made ready stays
+//! reserved after a refused call, until the next call or the drop: with [`releasing`](CircuitBreakerLayer::releasing) a clone takes
+//! its place, which holds nothing.
 //!
 //! With [`Readiness::Pend`] `poll_ready` of a single circuit is pending while it refuses, for load balancers and for callers who
 //! would rather wait. Every service waits for itself, in the order in which they came; a clone is another one. Whatever closes
@@ -171,7 +178,9 @@ mod permit;
 mod probes;
 mod ramp;
 mod readiness;
+mod releasing;
 mod service;
+mod shard;
 pub mod state;
 mod sync;
 mod telemetry;
@@ -187,6 +196,7 @@ pub use future::ResponseFuture;
 pub use keyed_by::KeyedBy;
 pub use layer::CircuitBreakerLayer;
 pub use readiness::Readiness;
+pub use releasing::ReleasingLayer;
 pub use service::CircuitBreaker;
 pub use view::{Reason, State, View};
 pub use window::Window;

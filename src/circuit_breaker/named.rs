@@ -5,7 +5,8 @@ use crate::registry::{Registry, registry};
 
 impl Circuit {
     /// The circuit of this name in the [registry of the process](crate::registry()): the handle with which it is watched, forced
-    /// open or reset. One of many by key is found by its whole name too, `name/key`.
+    /// open or reset. One of many by key is found by its whole name too: `name/https://api.example.com`, the origin in any spelling,
+    /// or `name/key`.
     ///
     /// ```
     /// use steadfast::circuit_breaker::{Circuit, State};

@@ -33,15 +33,63 @@ impl Permit {
     pub const fn is_counted(&self) -> bool {
         self.generation != UNCOUNTED
     }
+}
+
+/// A permit whose call has the head of its response. The time of a call ends with the head: nothing that the body does later
+/// makes it slow.
+///
+/// [`Machine::head`](super::state::Machine::head) turns a [`Permit`] into it.
+#[derive(Debug, PartialEq, Eq)]
+#[must_use = "a permit that is not recorded stays out until its lease ends"]
+pub struct Answered {
+    pub(super) generation: u32,
+    pub(super) kind: Kind,
+}
+
+/// What is known of a call with a head.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Kind {
+    /// How long the head took, in nanoseconds.
+    Took(u64),
+    /// It was counted as slow before its head arrived, as this sample.
+    Crossed(u64),
+    /// A probe, which stays out until its outcome is known.
+    Probe { slot: u32, started: u64 },
+}
+
+/// No slot is as high as these.
+const TOOK: u32 = u32::MAX;
+const CROSSED: u32 = u32::MAX - 1;
+/// Slots are below.
+pub(super) const SLOTS: u32 = CROSSED;
+
+impl Answered {
+    pub(super) const fn new(generation: u32, kind: Kind) -> Self {
+        Self { generation, kind }
+    }
+
+    pub(super) const fn is_probe(&self) -> bool {
+        matches!(self.kind, Kind::Probe { .. })
+    }
 
     pub(super) const fn to_ticket(&self) -> Ticket {
-        Ticket([self.started, (self.generation as u64) << 32 | self.slot as u64])
+        let (first, slot) = match self.kind {
+            Kind::Took(took) => (took, TOOK),
+            Kind::Crossed(sample) => (sample, CROSSED),
+            Kind::Probe { slot, started } => (started, slot),
+        };
+        Ticket([first, (self.generation as u64) << 32 | slot as u64])
     }
 
     #[expect(clippy::cast_possible_truncation, reason = "the halves of a word")]
     pub(super) const fn from_ticket(ticket: Ticket) -> Self {
-        let [started, rest] = ticket.0;
-        Self { generation: (rest >> 32) as u32, slot: rest as u32, started }
+        let [first, rest] = ticket.0;
+        let kind = match rest as u32 {
+            TOOK => Kind::Took(first),
+            CROSSED => Kind::Crossed(first),
+            slot => Kind::Probe { slot, started: first },
+        };
+        Self { generation: (rest >> 32) as u32, kind }
     }
 }
 
@@ -57,7 +105,7 @@ pub enum Signal {
     Overloaded,
     /// Nothing; the permit comes back.
     Neutral,
-    /// The caller went away before there was an outcome: a failure once the call was slow, else nothing.
+    /// The caller gave up before there was a head: a failure once the call was slow, else nothing. After the head: nothing.
     Dropped,
 }
 

@@ -18,13 +18,15 @@ pub struct CircuitBreaker<S, C = Http, M = Fail> {
     pub(super) skipped: bool,
     /// The inner service was asked whether it is ready since the last call: it may hold a place of a limit for the next one.
     pub(super) asked: bool,
+    /// Replaces the inner service after a refusal; see [`CircuitBreakerLayer::releasing`].
+    pub(super) release: Option<fn(&S) -> S>,
     /// In the line of those who wait, with [`Readiness::Pend`].
     pub(super) place: Place,
 }
 
 impl<S, C, M, Req> Service<Req> for CircuitBreaker<S, C, M>
 where
-    S: Service<Req> + Clone,
+    S: Service<Req>,
     C: Classify<Req, S::Response, S::Error>,
     M: Answer<Req, C::Response, S::Error>,
 {
@@ -51,7 +53,7 @@ where
 
     fn call(&mut self, request: Req) -> Self::Future {
         let Parts { circuits, classify } = &*self.layer.parts;
-        let keyed = circuits.of(classify.authority(&request));
+        let keyed = circuits.of(|| classify.origin(&request));
         let circuit = circuits.chosen(keyed.as_ref());
         let leave =
             if self.skipped { Err(circuit.refuse()) } else { circuit.flows().map_or_else(|| circuit.ask(), Ok) };
@@ -59,9 +61,9 @@ where
         self.place.leave();
         match leave {
             Err(refused) => {
-                if mem::take(&mut self.asked) {
+                if let (true, Some(release)) = (mem::take(&mut self.asked), self.release) {
                     // a place that the inner service holds for this call is not used; a clone holds none
-                    self.inner = self.inner.clone();
+                    self.inner = release(&self.inner);
                 }
                 ResponseFuture::refused(M::answer(&M::see(&request), Cause::Refused(refused)))
             }
@@ -83,6 +85,7 @@ impl<S: Clone, C, M> Clone for CircuitBreaker<S, C, M> {
             layer: self.layer.clone(),
             skipped: false,
             asked: false,
+            release: self.release,
             place: Place::default(),
         }
     }

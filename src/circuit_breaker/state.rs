@@ -24,6 +24,7 @@
 
 mod manual;
 mod moves;
+mod outcomes;
 mod outlook;
 mod ramping;
 mod standing;
@@ -38,10 +39,9 @@ use super::{
     window::{Counts, Samples},
 };
 pub use super::{
-    permit::{Permit, Rejected, Signal},
+    permit::{Answered, Permit, Rejected, Signal},
     view::Change,
 };
-use crate::backoff::Hint;
 pub(super) use outlook::{Outlook, Room};
 pub(super) use standing::Standing;
 use std::{mem, sync::Arc, time::Duration};
@@ -62,6 +62,8 @@ pub struct Machine {
     until: u64,
     period: u64,
     samples: Samples,
+    /// How many windows there were before this one.
+    windows: u8,
     run: u32,
     attempts: u32,
     /// Until when the other side asked to be left alone.
@@ -97,12 +99,14 @@ pub(super) enum Mode {
 }
 
 const NEVER: u64 = u64::MAX;
+
 impl Machine {
     /// Closed. `seed`: of the chance in its open periods.
     pub fn new(config: impl Into<Arc<Config>>, seed: u64) -> Self {
         let config = config.into();
         Self {
             samples: Samples::new(&config.window),
+            windows: 0,
             config,
             mode: Mode::Auto,
             mode_until: NEVER,
@@ -190,65 +194,6 @@ impl Machine {
     fn rejected(&self, state: State, until: u64) -> Rejected {
         let retry_after = (until != NEVER).then(|| Duration::from_nanos(until - self.now.min(until)));
         Rejected { state, reason: self.reason_now(), retry_after }
-    }
-
-    /// What a call came to. `hint`: when the other side wants to be asked again; `duration`: from leave to outcome.
-    ///
-    /// A permit from before the last change of state is counted as stale, and moves nothing.
-    #[expect(clippy::needless_pass_by_value, reason = "a permit is given back once")]
-    pub fn record(&mut self, permit: Permit, signal: Signal, hint: Option<Hint>, duration: Duration, now: u64) {
-        let now = self.advance(now);
-        if permit.generation != self.generation {
-            self.stale += u64::from(permit.is_counted());
-            return;
-        }
-        let crossed = match permit.slot {
-            NO_SLOT => None,
-            slot => {
-                let Some(sample) = self.in_flight.remove(slot, permit.started) else {
-                    // another machine's
-                    return self.stale += 1;
-                };
-                if self.in_flight.len() == 0 {
-                    self.due = self.due_without_calls();
-                }
-                sample
-            }
-        };
-        let slow = duration >= self.config.slow;
-        let signal = match signal {
-            Signal::Dropped if slow => Signal::Failure,
-            Signal::Dropped => Signal::Neutral,
-            signal => signal,
-        };
-        let failed = match signal {
-            Signal::Neutral | Signal::Dropped => {
-                if self.phase == Phase::HalfOpen {
-                    self.probes.give_back(crossed.is_some());
-                }
-                return;
-            }
-            Signal::Success => false,
-            Signal::Failure | Signal::Overloaded => true,
-        };
-        if failed {
-            self.heed(hint, now);
-        }
-        if self.phase == Phase::HalfOpen {
-            self.probes.end(failed, slow, crossed.is_some());
-            return self.judge_probes(now);
-        }
-        match crossed {
-            None => _ = self.samples.add(now, failed, slow),
-            Some(sample) if failed => self.samples.amend(now, sample),
-            Some(_) => {}
-        }
-        match signal {
-            Signal::Success => (self.run, self.not_before) = (0, 0),
-            Signal::Failure => self.run = self.run.saturating_add(1),
-            _ => {}
-        }
-        self.judge(now);
     }
 
     /// What it is at this moment.

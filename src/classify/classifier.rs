@@ -1,4 +1,4 @@
-use super::{Evidence, Recorder, Verdict};
+use super::{Evidence, Origin, Recorder, Verdict};
 use http::StatusCode;
 
 /// Whether a request may be sent a second time, and why.
@@ -64,9 +64,26 @@ pub trait Classify<Req, Res, E>: Send + Sync + 'static {
     /// What the response becomes when its end is watched.
     type Response;
 
-    /// Whom the request is for: what circuits and budgets are kept by. `None`: the layer's name is used.
-    fn authority<'a>(&self, request: &'a Req) -> Option<&'a str> {
+    /// Returns the origin that the request is for, or a [key](Origin::key) in its place: circuits and budgets are kept by it.
+    /// `None` (the default): the one circuit or budget for requests without an origin.
+    fn origin<'a>(&self, request: &'a Req) -> Option<Origin<'a>> {
         let _ = request;
+        None
+    }
+
+    /// Returns the origin that the request is sent to, where the client below may follow a redirect to another one by itself.
+    /// `None` (the default): it does not, or it is not known, and [`answered_by`](Self::answered_by) is not asked.
+    ///
+    /// It is not [`origin`](Self::origin), which may be a key.
+    fn asked<'a>(&self, request: &'a Req) -> Option<Origin<'a>> {
+        let _ = request;
+        None
+    }
+
+    /// Returns the origin that sent the response. Where it is not the one that was [`asked`](Self::asked), that one answered with
+    /// a redirect, and a circuit takes this for a success, whatever became of the rest. `None` (the default): it is not known.
+    fn answered_by<'a>(&self, response: &'a Res) -> Option<Origin<'a>> {
+        let _ = response;
         None
     }
 

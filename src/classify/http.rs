@@ -1,6 +1,6 @@
 use super::{
-    Classify, Evidence, Failure, Outcome, Recorder, Repeatable, Verdict, grpc::GRPC_STATUS, grpc_status, hint, is_grpc,
-    of_error_with, of_status,
+    Classify, Evidence, Failure, Origin, Outcome, Recorder, Repeatable, Verdict, grpc_status, hint, of_error_with,
+    of_status,
 };
 use crate::{
     backoff::Hint,
@@ -99,15 +99,18 @@ impl Http {
     fn judge_status(&self, status: StatusCode, headers: &HeaderMap, repeatable: Repeatable) -> Verdict {
         let verdict = of_status(status);
         match (verdict.outcome(), status) {
-            (Outcome::Rejected, StatusCode::CONFLICT)
+            // the request that has the key is still being executed: that is no sign of overload for any other
+            (_, StatusCode::CONFLICT)
                 if repeatable == Repeatable::Keyed && headers.contains_key(header::RETRY_AFTER) =>
             {
-                Verdict::from(Failure::Overloaded).with_hint(self.hint(headers))
+                Verdict::from(Failure::Overloaded).with_hint(self.hint(headers)).neutral_for_health()
             }
-            (Outcome::Failure(_), StatusCode::SERVICE_UNAVAILABLE) => match self.hint(headers) {
-                None => verdict,
-                hint => Verdict::from(Failure::Overloaded).with_hint(hint),
-            },
+            (_, StatusCode::SERVICE_UNAVAILABLE | StatusCode::FORBIDDEN | StatusCode::PAYLOAD_TOO_LARGE) => {
+                match self.hint(headers) {
+                    None => verdict,
+                    hint => Verdict::from(Failure::Overloaded).with_hint(hint),
+                }
+            }
             (Outcome::Failure(_), _) => verdict.with_hint(self.hint(headers)),
             _ => verdict,
         }
@@ -123,21 +126,11 @@ fn has_key(headers: &HeaderMap) -> bool {
     headers.get(&IDEMPOTENCY_KEY).is_some_and(|key| !matches!(key.as_bytes().trim_ascii(), b"" | b"\"\""))
 }
 
-/// A gRPC answer whose status is still to come.
-pub(crate) fn awaits_trailers(headers: &HeaderMap) -> bool {
-    is_grpc(headers) && !headers.contains_key(&GRPC_STATUS)
-}
-
-/// Without the userinfo that an authority may carry.
-pub(crate) fn host_and_port(authority: &str) -> &str {
-    authority.rsplit_once('@').map_or(authority, |(_, host)| host)
-}
-
 impl<A, B: Body, E: 'static> Classify<Request<A>, Response<B>, E> for Http {
     type Response = Response<Watch<B>>;
 
-    fn authority<'a>(&self, request: &'a Request<A>) -> Option<&'a str> {
-        request.uri().authority().map(|authority| host_and_port(authority.as_str()))
+    fn origin<'a>(&self, request: &'a Request<A>) -> Option<Origin<'a>> {
+        Origin::of_uri(request.uri())
     }
 
     fn repeatable(&self, request: &Request<A>) -> Repeatable {
@@ -166,13 +159,12 @@ impl<A, B: Body, E: 'static> Classify<Request<A>, Response<B>, E> for Http {
     }
 
     fn ends_at_head(&self, response: &Response<B>, head: Verdict) -> bool {
-        // as `Watch` does where it is made
-        let ended = response.body().is_end_stream() && !awaits_trailers(response.headers());
-        head.outcome() != Outcome::Success || ended
+        head.outcome() != Outcome::Success || Watch::ends_at_head(response.headers(), response.body())
     }
 
     fn watch(&self, response: Response<B>, head: Verdict, recorder: Recorder) -> Self::Response {
-        let status_in_trailers = awaits_trailers(response.headers());
-        response.map(|body| Watch::new(body, head, status_in_trailers, recorder))
+        let (parts, body) = response.into_parts();
+        let body = Watch::new(body, &parts.headers, head, recorder);
+        Response::from_parts(parts, body)
     }
 }

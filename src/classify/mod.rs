@@ -6,11 +6,16 @@ mod capture;
 mod classifier;
 mod error;
 mod evidence;
+mod folded;
 mod grpc;
 mod hint;
 mod http;
 mod maybe_executed;
+mod origin;
+#[cfg(any(feature = "circuit-breaker", feature = "retry"))]
+mod origin_key;
 mod outcome;
+mod rate_limit;
 mod recorder;
 #[cfg(any(feature = "queue", feature = "retry", feature = "circuit-breaker"))]
 mod reported;
@@ -25,19 +30,17 @@ pub use classifier::{Classify, Repeatable};
 pub use error::{of_error, of_error_with};
 pub use evidence::Evidence;
 pub use grpc::of_grpc_code;
-pub(crate) use grpc::{grpc_status, is_grpc};
+pub(crate) use grpc::{GrpcFormat, PUSHBACK, grpc_status, is_grpc, of_grpc_status};
 pub use http::Http;
-#[cfg(any(feature = "queue", feature = "reqwest", feature = "retry"))]
-pub(crate) use http::awaits_trailers;
-#[cfg(feature = "reqwest")]
-pub(crate) use http::host_and_port;
 #[cfg(any(feature = "queue", feature = "retry", feature = "circuit-breaker"))]
 pub(crate) use maybe_executed::LastAttempt;
 pub use maybe_executed::MaybeExecuted;
+pub use origin::Origin;
+#[cfg(any(feature = "circuit-breaker", feature = "retry"))]
+pub(crate) use origin_key::OriginKey;
 pub use outcome::{Failure, Outcome, Verdict};
 pub use recorder::{Record, Recorder, Ticket};
 #[cfg(feature = "queue")]
-#[expect(unused_imports, reason = "the worker that listens follows")]
 pub(crate) use reported::Reported;
 #[cfg(any(feature = "retry", feature = "circuit-breaker"))]
 pub(crate) use reported::{is_reported, report};

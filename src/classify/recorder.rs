@@ -1,17 +1,32 @@
 use super::{Failure, Verdict};
-use std::{fmt, sync::Arc};
+use std::{fmt, sync::Arc, time::Duration};
 
-/// Two words that whoever records gave out with the call and gets back with its verdict (a circuit's permit).
+/// Two words that a [`Record`] gives out with the call and gets back with its verdict (a circuit's permit).
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct Ticket(pub [u64; 2]);
 
-/// Who wants to know what an attempt came to.
+/// A pattern that records the outcome of a response. Every response has its head by the time that a [`Recorder`] is made.
 pub trait Record: Send + Sync + 'static {
-    /// Told once for each [`Recorder`]; must not block and must not panic.
+    /// Records the outcome: once for each [`Recorder`]. Must not block and must not panic.
     fn record(&self, ticket: Ticket, verdict: Verdict);
+
+    /// Whether a response that its caller gives up counts as a failure of the server, if the caller has waited for the next
+    /// part of its body for `pending`. Must not block and must not panic. Default: `false`.
+    fn stalled(&self, ticket: Ticket, pending: Duration) -> bool {
+        let _ = (ticket, pending);
+        false
+    }
+
+    /// Whether the first proof of health decides the call: a good head, or where the status comes last the first message. The
+    /// outcome is then recorded at once, and what the body does later is not. Must not block and must not panic. Default:
+    /// `false`.
+    fn settles_early(&self, ticket: Ticket) -> bool {
+        let _ = ticket;
+        false
+    }
 }
 
-/// Tells a [`Record`] exactly once: what it is given, [`Verdict::dropped`] when it is dropped before, and
+/// Reports to a [`Record`] exactly once: the verdict that it is given, [`Verdict::dropped`] when it is dropped before, and
 /// [`Failure::Fault`] when a panic drops it.
 // Why `Arc<dyn Record>` and a ticket, and no type parameter: a watched body is then `Watch<B>` for every pattern, and an
 // `Arc` of a circuit becomes one of these without an allocation.
@@ -21,27 +36,47 @@ pub struct Recorder {
 }
 
 impl Recorder {
-    /// `ticket` goes back to `to` with the verdict.
+    /// Creates a recorder that reports to `to`; `ticket` goes back with the verdict.
     pub fn new(to: Arc<dyn Record>, ticket: Ticket) -> Self {
         Self { to: Some(to), ticket }
     }
 
-    /// Tells nobody: for a response that has to be watched although its verdict is known.
+    /// Creates a recorder that reports to nothing: for a response that has to be watched although its verdict is known.
     pub const fn nobody() -> Self {
         Self { to: None, ticket: Ticket([0; 2]) }
     }
 
-    /// Tells what the attempt came to.
+    /// Whether it reports to nothing: it is [`nobody`](Self::nobody)'s, or was taken.
+    pub const fn is_nobody(&self) -> bool {
+        self.to.is_none()
+    }
+
+    /// Takes the recorder out, and leaves one that reports to nothing.
+    pub(crate) const fn take(&mut self) -> Self {
+        std::mem::replace(self, Self::nobody())
+    }
+
+    /// See [`Record::stalled`].
+    pub fn stalled(&self, pending: Duration) -> bool {
+        self.to.as_ref().is_some_and(|to| to.stalled(self.ticket, pending))
+    }
+
+    /// See [`Record::settles_early`].
+    pub fn settles_early(&self) -> bool {
+        self.to.as_ref().is_some_and(|to| to.settles_early(self.ticket))
+    }
+
+    /// Records the outcome of the attempt.
     #[inline]
     pub fn record(self, verdict: impl Into<Verdict>) {
-        // one that tells nobody, as where the verdict is known before the body, is done with one comparison
+        // one that reports to nothing, as where the verdict is known before the body, is done with one comparison
         if self.to.is_some() {
-            self.tell(verdict.into());
+            self.report(verdict.into());
         }
     }
 
     #[inline(never)]
-    fn tell(mut self, verdict: Verdict) {
+    fn report(mut self, verdict: Verdict) {
         self.settle(verdict);
     }
 

@@ -33,7 +33,6 @@ pub(crate) struct Reported {
 }
 
 #[cfg(feature = "queue")]
-#[expect(dead_code, reason = "the worker that listens follows")]
 impl Reported {
     /// Runs `work`, and keeps what layers below report.
     pub(crate) fn listen<T>(&mut self, work: impl FnOnce() -> T) -> T {

@@ -26,16 +26,16 @@ pub(super) enum Reply<B, E> {
 /// Nobody may be there any more: then what is told is dropped.
 pub(super) struct Caller<B, E> {
     tell: oneshot::Sender<Reply<B, E>>,
-    grpc: bool,
+    grpc: Option<&'static str>,
     help: Arc<str>,
 }
 
 impl<B, E> Caller<B, E> {
-    pub(super) fn new(tell: oneshot::Sender<Reply<B, E>>, grpc: bool, help: Arc<str>) -> Self {
+    pub(super) fn new(tell: oneshot::Sender<Reply<B, E>>, grpc: Option<&'static str>, help: Arc<str>) -> Self {
         Self { tell, grpc, help }
     }
 
-    pub(super) fn is_grpc(&self) -> bool {
+    pub(super) fn grpc(&self) -> Option<&'static str> {
         self.grpc
     }
 

@@ -84,6 +84,14 @@ impl IdempotencyKeyLayer {
     }
 }
 
+impl<S> IdempotencyKeys<S> {
+    /// Returns the service that the layer wraps.
+    #[cfg(feature = "retry")]
+    pub(crate) const fn inner_mut(&mut self) -> &mut S {
+        &mut self.inner
+    }
+}
+
 impl<S> Layer<S> for IdempotencyKeyLayer {
     type Service = IdempotencyKeys<S>;
 

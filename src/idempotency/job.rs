@@ -210,7 +210,7 @@ where
     E: Send,
 {
     let state = &ledger.shared.state;
-    let says_done = says_done(&response, caller.is_grpc());
+    let says_done = says_done(&response, caller.grpc().is_some());
     match ledger.settled().await {
         Some(Fenced::Already) => {
             state.count(result::FIRST);
@@ -243,7 +243,7 @@ where
 
 /// A handler that gave no response is recorded as a 500: it may have done all that it was for.
 async fn failed<B, E>(ledger: &Ledger, refusal: Refusal, own: Reply<B, E>, caller: Caller<B, E>) {
-    let recorded = ledger.recorded(refusal.into_stored(caller.is_grpc(), caller.help()));
+    let recorded = ledger.recorded(refusal.into_stored(caller.grpc(), caller.help()));
     let heard = ledger.complete(&recorded).await;
     if heard == Some(Fenced::Lost) {
         ledger.shared.state.count(result::LEASE_LOST);

@@ -113,8 +113,8 @@ impl Refusal {
         }
     }
 
-    /// `grpc`: as a status. `help`: the page to point to.
-    pub(super) fn into_stored(self, grpc: bool, help: &Arc<str>) -> StoredResponse {
+    /// `grpc`: the media type of a gRPC status. `help`: the page to point to.
+    pub(super) fn into_stored(self, grpc: Option<&'static str>, help: &Arc<str>) -> StoredResponse {
         let (head, body) = self.problem().described_by(help.clone()).into_response(grpc).into_parts();
         StoredResponse { status: head.status, headers: head.headers, body, trailers: None }
     }
@@ -131,7 +131,7 @@ impl StoredResponse {
 }
 
 impl Said {
-    pub(super) fn into_response<B>(self, grpc: bool, help: &Arc<str>) -> Response<IdempotencyBody<B>> {
+    pub(super) fn into_response<B>(self, grpc: Option<&'static str>, help: &Arc<str>) -> Response<IdempotencyBody<B>> {
         match self {
             Self::No(refusal) => refusal.into_stored(grpc, help).into_response(),
             Self::Again(mut stored) => {

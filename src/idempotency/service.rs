@@ -7,7 +7,7 @@ use super::{
 };
 use crate::{
     body::{FromReplay, Unread, read},
-    classify::is_grpc,
+    classify::GrpcFormat,
     error::BoxError,
     telemetry::in_current_span,
 };
@@ -81,7 +81,7 @@ impl Shared {
     }
 
     /// Refused before any look-up.
-    fn refuse<B>(&self, refusal: Refusal, grpc: bool) -> Response<IdempotencyBody<B>> {
+    fn refuse<B>(&self, refusal: Refusal, grpc: Option<&'static str>) -> Response<IdempotencyBody<B>> {
         self.state.count_refusal(refusal);
         Said::No(refusal).into_response(grpc, &self.config.help)
     }
@@ -102,7 +102,7 @@ where
     RB::Error: Into<BoxError>,
 {
     let (parts, body) = request.into_parts();
-    let grpc = is_grpc(&parts.headers);
+    let grpc = GrpcFormat::answer_to(&parts.headers);
     // No claim before the whole body is here: who breaks off has done nothing. Refused requests are read as well, since an
     // unread one costs the connection.
     let body = read(body, shared.config.request_limit).await.map_err(|unread| match unread {

@@ -12,12 +12,14 @@ pub use deliver::ToReqwest;
 #[cfg(feature = "retry")]
 pub use retry::ReqwestHandle;
 
+use crate::timeout::{InRequest, PerCall};
 use crate::{
     body::{FromReplay, ReplayBody, ReplayError, Watch},
-    classify::{Classify, Evidence, Http, Recorder, Repeatable, Verdict, awaits_trailers, host_and_port},
+    classify::{Classify, Evidence, Http, Origin, Outcome, Recorder, Repeatable, Verdict},
 };
 use http_body_util::BodyExt;
 use reqwest::{Body, Request, Response, ResponseBuilderExt};
+use std::time::Duration;
 
 impl FromReplay for Body {
     fn from_replay(body: ReplayBody<Self>) -> Self {
@@ -32,11 +34,34 @@ impl FromReplay for Body {
     }
 }
 
+/// The host in the URL of a response that was made from an `http::Response`: it came from no client.
+const NOWHERE: &str = "no.url.provided.local";
+
+fn of_url(url: &reqwest::Url) -> Option<Origin<'_>> {
+    url.host_str().filter(|host| !host.is_empty()).map(|host| Origin::new(url.scheme(), host, url.port()))
+}
+
+/// Its own timeout is the deadline of the call, which all attempts share. (reqwest also applies it to each attempt, with the body
+/// of the response.)
+impl PerCall<Request> for InRequest {
+    fn time_for(&self, request: &Request) -> Option<Duration> {
+        request.timeout().copied()
+    }
+}
+
 impl<E: 'static> Classify<Request, Response, E> for Http {
     type Response = Response;
 
-    fn authority<'a>(&self, request: &'a Request) -> Option<&'a str> {
-        Some(host_and_port(request.url().authority())).filter(|authority| !authority.is_empty())
+    fn origin<'a>(&self, request: &'a Request) -> Option<Origin<'a>> {
+        of_url(request.url())
+    }
+
+    fn asked<'a>(&self, request: &'a Request) -> Option<Origin<'a>> {
+        of_url(request.url())
+    }
+
+    fn answered_by<'a>(&self, response: &'a Response) -> Option<Origin<'a>> {
+        of_url(response.url()).filter(|_| response.url().host_str() != Some(NOWHERE))
     }
 
     fn repeatable(&self, request: &Request) -> Repeatable {
@@ -63,9 +88,19 @@ impl<E: 'static> Classify<Request, Response, E> for Http {
         Some(response.extensions_mut())
     }
 
-    fn watch(&self, response: Response, head: Verdict, recorder: Recorder) -> Response {
-        let status_in_trailers = awaits_trailers(response.headers());
-        map_body(response, |body| Body::wrap(Watch::new(body, head, status_in_trailers, recorder)))
+    fn ends_at_head(&self, _: &Response, head: Verdict) -> bool {
+        head.outcome() != Outcome::Success
+    }
+
+    fn watch(&self, mut response: Response, head: Verdict, recorder: Recorder) -> Response {
+        // a body that nothing is recorded of stays as it is, and is not boxed again
+        if recorder.is_nobody() {
+            return response;
+        }
+        let headers = std::mem::take(response.headers_mut());
+        let mut response = map_body(response, |body| Body::wrap(Watch::new(body, &headers, head, recorder)));
+        *response.headers_mut() = headers;
+        response
     }
 }
 

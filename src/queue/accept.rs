@@ -154,7 +154,7 @@ fn accepted(json: String) -> Response<Full<Bytes>> {
 }
 
 fn problem(problem: Problem) -> Response<Full<Bytes>> {
-    problem.into_response(false).map(Full::new)
+    problem.into_response(None).map(Full::new)
 }
 
 // Any body: it ends here, so none has to be made again.

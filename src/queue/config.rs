@@ -23,8 +23,10 @@ const LEASE: Duration = Duration::from_secs(30);
 const MIN_LEASE: Duration = Duration::from_millis(100);
 /// Nor longer: a worker that died is to be noticed the same day.
 const MAX_LEASE: Duration = Duration::from_secs(24 * 3600);
-/// With the default backoff over about 17 minutes in the mean.
-const MAX_ATTEMPTS: u32 = 10;
+/// With the default backoff they outlast an outage of a day: the shortest of 20,000 simulated runs lasts 26 hours.
+const MAX_ATTEMPTS: u32 = 25;
+/// The first and the longest step of the default backoff, before jitter.
+const BACKOFF: (Duration, Duration) = (Duration::from_secs(1), Duration::from_secs(4 * 3600));
 /// Longer than any attempt timeout of a client should be.
 const ATTEMPT_LIMIT: Duration = Duration::from_secs(60);
 /// The wait after a no that names none: as long as a circuit stays open.
@@ -48,7 +50,8 @@ impl Default for Config {
             concurrency: cores * CONCURRENCY_PER_CORE,
             lease: LEASE,
             max_attempts: MAX_ATTEMPTS,
-            backoff: Arc::new(backoff(Duration::from_secs(1), Duration::from_secs(3600))),
+            // equal jitter: under full jitter the longest steps may come to nothing, and the attempts to less than a day
+            backoff: Arc::new(backoff(BACKOFF.0, BACKOFF.1).with_jitter(Jitter::Equal)),
             attempt_limit: ATTEMPT_LIMIT,
             park_for: PARK_FOR,
             drain: DRAIN,

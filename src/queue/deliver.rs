@@ -1,5 +1,8 @@
-use super::{Message, ReadAnswer, Report, Undecodable};
-use crate::error::{BoxError, BoxFuture};
+use super::{Message, NeverSent, ReadAnswer, Report, Undecodable};
+use crate::{
+    classify::{Evidence, Failure, Outcome, of_error_with},
+    error::{BoxError, BoxFuture},
+};
 use std::{
     fmt,
     task::{Context, Poll},
@@ -38,6 +41,9 @@ where
 
 /// A worker's service that sends messages through any client stack and reads the answer to its end; see the
 /// [module docs](crate::queue#delivery).
+///
+/// Build the client so that it follows no redirects (`redirect::Policy::none()` of reqwest). `Deliver` rejects what a reqwest
+/// client that follows redirects brings back from another address, but cannot prevent that the client hands the body over to it.
 #[derive(Clone)]
 pub struct Deliver<C, M> {
     client: C,
@@ -53,7 +59,7 @@ impl<C, M> Deliver<C, M> {
 
 impl<C, M> Service<Message> for Deliver<C, M>
 where
-    M: MakeRequest,
+    M: MakeRequest<Request: 'static>,
     C: Service<M::Request>,
     C::Response: ReadAnswer,
     C::Error: Into<BoxError>,
@@ -71,8 +77,15 @@ where
     fn call(&mut self, message: Message) -> Self::Future {
         match self.make.make(&message) {
             Ok(request) => {
+                let asked = C::Response::asked(&request);
                 let answer = self.client.call(request);
-                Box::pin(async move { Ok(answer.await.map_err(Into::into)?.read().await) })
+                Box::pin(async move {
+                    let answer = answer.await.map_err(|error| failed(error.into()))?;
+                    match asked.and_then(|asked| answer.redirected(&asked)) {
+                        Some(origin) => Ok(redirected(&origin)),
+                        None => Ok(answer.read().await),
+                    }
+                })
             }
             Err(error) => {
                 let report = Report::undecodable(&Undecodable::new(error));
@@ -80,6 +93,20 @@ where
             }
         }
     }
+}
+
+/// Marks an error that shows that the request was never sent: here it speaks for the whole attempt. The client is taken to follow
+/// no redirects, as the docs ask for.
+fn failed(error: BoxError) -> BoxError {
+    match of_error_with(&error, Evidence::none().without_redirects()).outcome() {
+        Outcome::Failure(Failure::NotSent) => NeverSent::new(error).into(),
+        _ => error,
+    }
+}
+
+/// A response of another address says nothing about the destination, whatever its status: a login page answers 200.
+fn redirected(origin: &str) -> Report {
+    Report::new(Outcome::Rejected).with_error(format!("the client followed a redirect to {origin}"))
 }
 
 impl<C: fmt::Debug, M> fmt::Debug for Deliver<C, M> {

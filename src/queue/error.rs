@@ -56,3 +56,27 @@ impl Error for Undecodable {
         }
     }
 }
+
+/// [`Deliver`](super::Deliver) did not send the request. It reads as the client's error, which it holds.
+#[derive(Debug)]
+pub(super) struct NeverSent {
+    source: BoxError,
+}
+
+impl NeverSent {
+    pub(super) const fn new(source: BoxError) -> Self {
+        Self { source }
+    }
+}
+
+impl fmt::Display for NeverSent {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.source.fmt(f)
+    }
+}
+
+impl Error for NeverSent {
+    fn source(&self) -> Option<&(dyn Error + 'static)> {
+        Some(&*self.source)
+    }
+}

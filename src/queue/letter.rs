@@ -16,6 +16,10 @@ pub struct DeadLetter {
     pub enqueued_at: SystemTime,
     /// How many attempts there were since it was accepted or last redriven.
     pub attempts: u32,
+    /// How many deliveries were provably never sent, and used no attempt, since it was accepted or last redriven.
+    pub not_sent: u32,
+    /// How many times it was refused before it was sent, and used no attempt, since it was accepted or last redriven.
+    pub refused: u32,
     /// How many redrives there were after a certain no.
     pub epoch: u32,
     /// What it is about.
@@ -36,6 +40,8 @@ impl fmt::Debug for DeadLetter {
             .field("id", &self.id)
             .field("reason", &self.reason)
             .field("attempts", &self.attempts)
+            .field("not_sent", &self.not_sent)
+            .field("refused", &self.refused)
             .field("history", &self.history)
             .finish_non_exhaustive()
     }

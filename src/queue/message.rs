@@ -228,6 +228,8 @@ pub struct Message {
     pub(crate) headers: Arc<HeaderMap>,
     pub(crate) body: Bytes,
     pub(crate) enqueued_at: SystemTime,
+    pub(crate) not_sent: u32,
+    pub(crate) refused: u32,
 }
 
 impl Message {
@@ -242,7 +244,17 @@ impl Message {
             headers: Arc::new(message.headers),
             body: message.body,
             enqueued_at,
+            not_sent: 0,
+            refused: 0,
         }
+    }
+
+    /// Sets the counters of what used no attempt, for stores: see [`not_sent`](Self::not_sent) and [`refused`](Self::refused).
+    #[must_use]
+    pub const fn with_waits(mut self, not_sent: u32, refused: u32) -> Self {
+        self.not_sent = not_sent;
+        self.refused = refused;
+        self
     }
 
     /// Its name.
@@ -258,6 +270,18 @@ impl Message {
     /// 1 for the first; a crash counts.
     pub fn attempt(&self) -> u32 {
         self.lease.attempt
+    }
+
+    /// Returns how many deliveries of the message were provably never sent, before this claim and since the last redrive. They
+    /// use no attempt; the next wait after one grows with their number.
+    pub fn not_sent(&self) -> u32 {
+        self.not_sent
+    }
+
+    /// Returns how many times this process or another one refused the message (an open circuit, shed load), before this claim
+    /// and since the last redrive. Refusals use no attempt.
+    pub fn refused(&self) -> u32 {
+        self.refused
     }
 
     /// 0, and one more for each redrive after the other side had said no for certain.

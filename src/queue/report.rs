@@ -1,7 +1,8 @@
-use super::{Attempted, Undecodable};
+use super::{Attempted, NeverSent, Undecodable};
 use crate::{
-    classify::{Outcome, Verdict, of_error},
-    error::{BoxError, chain, find},
+    classify::{Failure, MaybeExecuted, Outcome, Reported, Verdict, of_error},
+    error::{BoxError, Refused, chain, find},
+    timeout::Elapsed,
 };
 use http::StatusCode;
 use std::{convert::Infallible, error::Error};
@@ -20,12 +21,14 @@ pub struct Report {
     status: Option<u16>,
     error: String,
     undecodable: bool,
+    /// Made of an error of `Deliver`, which sends the request itself: only then does "never sent" speak for the whole attempt.
+    delivery: bool,
 }
 
 impl Report {
     /// With this verdict (an [`Outcome`], a [`Failure`](crate::classify::Failure) or a whole [`Verdict`]).
     pub fn new(verdict: impl Into<Verdict>) -> Self {
-        Self { verdict: verdict.into(), status: None, error: String::new(), undecodable: false }
+        Self { verdict: verdict.into(), status: None, error: String::new(), undecodable: false, delivery: false }
     }
 
     /// The message cannot be made into a request: it is dead as `undecodable`.
@@ -33,12 +36,41 @@ impl Report {
         Self { undecodable: true, ..Self::new(Outcome::Rejected).with_error(text(error)) }
     }
 
-    /// What an error comes to: [`Undecodable`] anywhere in its chain, or what [`of_error`] says of it.
+    /// Returns what an error means for the message: [`Undecodable`] anywhere in its chain, or the verdict of [`of_error`].
     pub fn of_error(error: &BoxError) -> Self {
         if find::<Undecodable>(&**error).is_some() {
             return Self::undecodable(&**error);
         }
-        Self::new(of_error(error)).with_error(text(&**error))
+        if let Some(never_sent) = find::<NeverSent>(&**error) {
+            return Self { delivery: true, ..Self::new(Failure::NotSent).with_error(text(never_sent)) };
+        }
+        let status = find::<MaybeExecuted>(&**error).and_then(MaybeExecuted::status);
+        Self { status, ..Self::new(of_error(error)).with_error(text(&**error)) }
+    }
+
+    /// The same report, unless the message was refused or not sent after an attempt of the same call that may have been executed:
+    /// then that attempt counts, with its outcome and its status. `refused_by`: the name of the layer that refused, if known.
+    pub(super) fn in_view_of(mut self, reported: &Reported, refused_by: Option<&str>) -> Self {
+        let last = match (self.verdict.outcome(), refused_by) {
+            (Outcome::Refused, Some(name)) => reported.of(name),
+            (Outcome::Refused | Outcome::Failure(Failure::NotSent), _) => reported.any(),
+            _ => None,
+        };
+        if let Some(last) = last {
+            self.verdict = last.outcome.into();
+            self.status = last.status;
+            self.error = Attempted::shortened(format!("{last}; then {}", self.error));
+        }
+        self
+    }
+
+    /// The report that a worker acts on. "Never sent" is a statement about one client call. Only [`Deliver`](super::Deliver)
+    /// makes no other call: any other service may have had an effect before the call that failed, so the attempt counts.
+    pub(super) fn acted_on(mut self) -> Self {
+        if !self.delivery && self.verdict.outcome() == Outcome::Failure(Failure::NotSent) {
+            self.verdict = Verdict::from(Failure::Transient).with_hint(self.verdict.hint());
+        }
+        self
     }
 
     /// The status that the other side answered.
@@ -79,7 +111,13 @@ impl Report {
 /// An error with its causes, `a: b: c`; a cause that its effect quotes already is not said twice.
 fn text(error: &(dyn Error + 'static)) -> String {
     let mut text = String::new();
+    let mut above = None;
     for error in chain(error) {
+        let repeats = above.is_some_and(|above| repeats(above, error));
+        above = Some(error);
+        if repeats {
+            continue;
+        }
         let cause = error.to_string();
         if text.is_empty() {
             text = cause;
@@ -92,6 +130,13 @@ fn text(error: &(dyn Error + 'static)) -> String {
         }
     }
     text
+}
+
+/// Whether `error` is there only to be found where a wrapper hides `above`: this crate's errors have a copy of themselves as source.
+fn repeats(above: &(dyn Error + 'static), error: &(dyn Error + 'static)) -> bool {
+    (above.is::<Refused>() && error.is::<Refused>())
+        || (above.is::<Elapsed>() && error.is::<Elapsed>())
+        || (above.is::<Undecodable>() && error.is::<Undecodable>())
 }
 
 /// What the service of a [`Worker`](super::Worker) may answer.

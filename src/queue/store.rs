@@ -1,5 +1,6 @@
 use super::{Attempted, DeadLetter, Filter, Lease, Message, MessageId, NewMessage, Reason};
 use crate::{
+    classify::{Failure, Outcome},
     error::{BoxFuture, StoreError},
     token::StoreId,
 };
@@ -47,7 +48,8 @@ pub enum Settle {
         /// For the history.
         attempted: Attempted,
     },
-    /// Again after this long; the attempt is handed back.
+    /// Again after this long; the attempt is handed back. Raises the message's counter of the outcome in `attempted`
+    /// ([`Message::not_sent`], [`Message::refused`]), if it has one.
     Park {
         /// From now.
         after: Duration,
@@ -63,6 +65,15 @@ pub enum Settle {
         /// For the history.
         attempted: Attempted,
     },
+}
+
+impl Settle {
+    /// Returns by how much this raises the message's counters `not_sent` and `refused`, in this order.
+    pub fn raises(&self) -> (u32, u32) {
+        let Self::Park { attempted, .. } = self else { return (0, 0) };
+        let of = |outcome: Outcome| u32::from(attempted.outcome == outcome.as_str());
+        (of(Outcome::Failure(Failure::NotSent)), of(Outcome::Refused))
+    }
 }
 
 /// Refused: the message is not, or no longer, this claim's.
@@ -150,7 +161,7 @@ pub trait QueueStore: Send + Sync + 'static {
         limit: usize,
     ) -> BoxFuture<'a, Result<Vec<DeadLetter>, StoreError>>;
 
-    /// Makes dead letters ready again, now, with no attempt used and a new age; the epoch rises where the reason
+    /// Makes dead letters ready again, now, with no attempt used, counters at zero and a new age; the epoch rises where the reason
     /// [is certain](Reason::is_certain). History is kept, and says `by` whom. Answers how many of them were dead.
     fn redrive<'a>(
         &'a self,

@@ -39,16 +39,19 @@ impl<S> Worker<S> {
         self
     }
 
-    /// How many attempts a message has, the first included, before it is dead as `exhausted` (as `crashed`, if the last one
-    /// ended with its process): 10 unless said. 0 counts as 1.
+    /// Sets how many attempts a message has, the first included, before it is dead as `exhausted` (as `crashed`, if the last one
+    /// ended with its process). Refusals and deliveries that were never sent are no attempts. Default: 25, which with the default
+    /// backoff is more than a day. 0 counts as 1.
     pub fn with_max_attempts(mut self, attempts: u32) -> Self {
         self.config.max_attempts = attempts.max(1);
         self
     }
 
-    /// How long a message waits in the store before its next attempt: 1 s doubling to 1 h with full jitter unless said.
-    /// `previous` is always zero: the attempt before may have been another process's. What the other side asks for is
-    /// waited for in full.
+    /// Sets how long a message waits in the store before its next attempt. Default: 1 s doubling to 4 h, with equal jitter.
+    ///
+    /// `retry` is the number of the attempt that failed, or of the delivery that was never sent: the two are counted apart, and
+    /// a wait after the latter is at least 1 s. `previous` is always zero, since the attempt before may have been another
+    /// process's. A server's hint is waited for in full.
     pub fn with_backoff(mut self, backoff: impl Backoff) -> Self {
         self.config.backoff = Arc::new(backoff);
         self

@@ -44,9 +44,10 @@ impl Account {
         self.balance.fetch_update(Ordering::Relaxed, Ordering::Relaxed, taken).is_ok()
     }
 
-    /// Gives back what [`withdraw`](Self::withdraw) took.
+    /// Gives back what [`withdraw`](Self::withdraw) took, as far as there is room: others may have paid in since.
     pub(super) fn refund(&self, retries: u32) {
-        self.balance.fetch_add(whole(retries), Ordering::Relaxed);
+        let given = |balance: i64| Some(balance.saturating_add(whole(retries)).min(self.most));
+        _ = self.balance.fetch_update(Ordering::Relaxed, Ordering::Relaxed, given);
     }
 
     /// Whole retries that could be made now, the trickle since the last one apart.
@@ -70,7 +71,7 @@ impl Account {
         if self.paid_until.compare_exchange(since, until, Ordering::Relaxed, Ordering::Relaxed).is_err() {
             return; // somebody else pays for the same time
         }
-        let reserve = whole(self.allowance.start.max(super::budget::TIMEOUT_COST));
+        let reserve = whole(self.allowance.start.max(super::budget::TIMEOUT_COST)).min(self.most);
         let earned = i64::try_from(earned).unwrap_or(i64::MAX);
         let paid = |balance: i64| (balance < reserve).then(|| balance.saturating_add(earned).min(reserve));
         _ = self.balance.fetch_update(Ordering::Relaxed, Ordering::Relaxed, paid);

@@ -1,11 +1,13 @@
 use super::{Allowance, Budget};
+use crate::classify::{Origin, OriginKey};
+use hashbrown::HashTable;
 use std::{
-    collections::HashMap,
     fmt,
+    hash::{BuildHasher, RandomState},
     sync::{Arc, PoisonError, RwLock},
 };
 
-/// Which budget a call is charged to: one for all, one for each authority, or none.
+/// Which budget a call is charged to: one for all, one for each origin, or none.
 #[derive(Clone, Default)]
 pub struct Budgets {
     kind: Kind,
@@ -21,33 +23,41 @@ enum Kind {
 
 struct Keyed {
     allowance: Allowance,
-    by_authority: RwLock<HashMap<Box<str>, Budget>>,
-    /// For requests without an authority, and for those beyond the limit.
+    hasher: RandomState,
+    by_origin: RwLock<HashTable<Charged>>,
+    /// For requests without an origin, and for those beyond the limit.
     rest: Budget,
 }
 
+struct Charged {
+    origin: OriginKey,
+    hash: u64,
+    budget: Budget,
+}
+
 impl Budgets {
-    /// As many authorities have a budget of their own; all further ones share one, so that the map cannot grow for ever.
-    pub const AUTHORITIES: usize = 1024;
+    /// As many origins have a budget of their own; all further ones share one, so that the map cannot grow for ever.
+    pub const ORIGINS: usize = 1024;
 
     /// No limit but the policy's.
     pub const fn none() -> Self {
         Self { kind: Kind::None }
     }
 
-    /// One for each authority (`example.com:8080`), made when it is first called: a dead one does not use up the retries of
-    /// the others. Looking it up takes a read lock on every call.
-    pub fn per_authority(allowance: Allowance) -> Self {
-        let keyed = Keyed { allowance, by_authority: RwLock::default(), rest: Budget::new(allowance) };
+    /// Creates one budget for each origin (`https://example.com`), made when it is first called: an origin that is down does not
+    /// use up the retries of the others. Looking it up takes a read lock on every call.
+    pub fn per_origin(allowance: Allowance) -> Self {
+        let rest = Budget::new(allowance);
+        let keyed = Keyed { allowance, hasher: RandomState::new(), by_origin: RwLock::default(), rest };
         Self { kind: Kind::Keyed(Arc::new(keyed)) }
     }
 
-    /// The budget of this authority, if there are budgets.
-    pub fn of(&self, authority: Option<&str>) -> Option<Budget> {
+    /// Returns the budget of this origin, if there are budgets. `None`: a request without an origin.
+    pub fn of(&self, origin: Option<Origin<'_>>) -> Option<Budget> {
         match &self.kind {
             Kind::None => None,
             Kind::One(budget) => Some(budget.clone()),
-            Kind::Keyed(keyed) => Some(keyed.of(authority)),
+            Kind::Keyed(keyed) => Some(keyed.of(origin)),
         }
     }
 
@@ -79,25 +89,36 @@ impl Budgets {
             Kind::None => None,
             Kind::One(budget) => budget.known(),
             Kind::Keyed(keyed) => {
-                let map = keyed.by_authority.read().unwrap_or_else(PoisonError::into_inner);
-                map.values().chain([&keyed.rest]).map(Budget::left).min()
+                let map = keyed.by_origin.read().unwrap_or_else(PoisonError::into_inner);
+                map.iter().map(|charged| &charged.budget).chain([&keyed.rest]).map(Budget::left).min()
             }
         }
     }
 }
 
 impl Keyed {
-    fn of(&self, authority: Option<&str>) -> Budget {
-        let Some(authority) = authority else { return self.rest.clone() };
-        if let Some(budget) = self.by_authority.read().unwrap_or_else(PoisonError::into_inner).get(authority) {
-            return budget.clone();
+    fn of(&self, origin: Option<Origin<'_>>) -> Budget {
+        let Some(origin) = origin else { return self.rest.clone() };
+        let hash = self.hasher.hash_one(origin);
+        let found = |map: &HashTable<Charged>| {
+            let charged = map.find(hash, |charged| charged.hash == hash && charged.origin.is(&origin))?;
+            Some(charged.budget.clone())
+        };
+        if let Some(budget) = found(&self.by_origin.read().unwrap_or_else(PoisonError::into_inner)) {
+            return budget;
         }
-        let mut map = self.by_authority.write().unwrap_or_else(PoisonError::into_inner);
+        let mut map = self.by_origin.write().unwrap_or_else(PoisonError::into_inner);
         // another call may have made it in the meantime
-        if map.len() >= Budgets::AUTHORITIES && !map.contains_key(authority) {
+        if let Some(budget) = found(&map) {
+            return budget;
+        }
+        if map.len() >= Budgets::ORIGINS {
             return self.rest.clone();
         }
-        map.entry(authority.into()).or_insert_with(|| Budget::new(self.allowance)).clone()
+        let budget = Budget::new(self.allowance);
+        let charged = Charged { origin: OriginKey::new("", origin), hash, budget: budget.clone() };
+        map.insert_unique(hash, charged, |charged| charged.hash);
+        budget
     }
 }
 

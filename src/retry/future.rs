@@ -239,22 +239,20 @@ where
                 report(&this.shared.settings.listed.name, &verdict, None, this.course.made());
             }
         } else {
-            result = match result {
-                Err(mut error) => {
-                    let strict = strategies.classify.error(&error, this.course.polled_evidence().strict());
+            match &mut result {
+                Err(error) => {
+                    let strict = strategies.classify.error(error, this.course.polled_evidence().strict());
                     if let Some(last) = this.course.executed(strict.outcome()) {
-                        executed::disclose(&mut error, last);
+                        executed::disclose(error, last);
                     }
-                    Err(error)
                 }
-                Ok(mut held) => {
-                    let extensions = this.settle.extensions_mut(&mut held, |r| strategies.classify.extensions_mut(r));
+                Ok(held) => {
+                    let extensions = this.settle.extensions_mut(held, |r| strategies.classify.extensions_mut(r));
                     if this.course.executed(verdict.outcome()).is_some() {
                         extensions.into_iter().for_each(executed::disclose_in);
                     }
-                    Ok(held)
                 }
-            };
+            }
         }
         this.course.finished = true;
         let Listed { name, budgets } = &*this.shared.settings.listed;

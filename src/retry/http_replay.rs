@@ -7,7 +7,7 @@ use crate::{
 };
 use bytes::Bytes;
 use http::{HeaderName, HeaderValue, Method, Request, request::Parts};
-use std::time::Duration;
+use std::{fmt, time::Duration};
 
 /// gRPC proposal A6: the attempts before this one.
 const PREVIOUS_ATTEMPTS: HeaderName = HeaderName::from_static("grpc-previous-rpc-attempts");
@@ -23,19 +23,34 @@ const GRPC_TIMEOUT_STEP: Duration = Duration::from_millis(1);
 pub struct HttpReplay;
 
 /// A head and a body to be sent again.
-#[derive(Debug)]
 pub struct HttpHandle<B> {
     head: Option<Parts>,
     body: BodyCopy<B>,
 }
 
 /// A body to be sent again.
-#[derive(Debug)]
 pub(crate) enum BodyCopy<B> {
     Empty,
     /// `None` once the last one was made.
     Whole(Option<B>),
     Kept(ReplayHandle<B>),
+}
+
+// Head and body are the caller's and may be secret: states and lengths only.
+impl<B> fmt::Debug for HttpHandle<B> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("HttpHandle").field("head", &self.head.is_some()).field("body", &self.body).finish()
+    }
+}
+
+impl<B> fmt::Debug for BodyCopy<B> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Empty => f.write_str("Empty"),
+            Self::Whole(copy) => f.debug_tuple("Whole").field(&copy.is_some()).finish(),
+            Self::Kept(handle) => f.debug_tuple("Kept").field(handle).finish(),
+        }
+    }
 }
 
 impl<B: FromReplay> BodyCopy<B> {

@@ -63,6 +63,7 @@ impl<P: Policy, C, R> RetryLayer<P, C, R> {
         let settings = Settings {
             listed: Listed::new("retry".into(), Budget::default().into()),
             caps: Caps::default(),
+            max_retries: None,
             random: Arc::new(Random::new()),
             marker: Some(MarkerLayer::HEADER),
         };
@@ -139,7 +140,7 @@ impl<P, C, R, T> RetryLayer<P, C, R, T> {
         self.set(|settings| settings.listed = Listed::new(name.into(), budgets))
     }
 
-    /// A budget that is shared with others, or [`Budgets::per_authority`].
+    /// A budget that is shared with others, or [`Budgets::per_origin`].
     #[must_use]
     pub fn with_budget(self, budget: impl Into<Budgets>) -> Self {
         let name = self.shared.settings.listed.name.clone();

@@ -59,11 +59,15 @@
 //!
 //! The table of outcomes is that of [`classify`](crate::classify). Besides:
 //!
-//! * A request that is not repeatable is sent again once if it was never sent, and after a refusal of this side.
+//! * A request that is not repeatable is sent again once if it was never sent, and after a refusal of this process. Both need
+//!   [proof](crate::classify#when-never-sent-has-proof): a connect error or a refusal is about one hop, and a client that follows
+//!   redirects may have had an earlier one. reqwest gives none, so build its client with `redirect::Policy::none()` and say so
+//!   with [`without_redirects`](RetryLayer::without_redirects).
 //! * A hint (`Retry-After` and its like) is a floor, on top of which the backoff comes. One that is longer than its cap, or a
 //!   wait that reaches the deadline, ends the call at once, with the answer that is there.
 //! * gRPC pushback is the delay itself, and can forbid the repeat. A repeated gRPC request carries
-//!   `grpc-previous-rpc-attempts`.
+//!   `grpc-previous-rpc-attempts`. A `grpc-timeout` is the deadline of the whole call (gRFC A6): attempts share it, and each
+//!   carries the time that is left.
 //! * A request that says [`NoRetry`], or cannot be made again, is sent once, untouched. One that says [`MaxRetries`] has its own
 //!   number of retries; for requests without extensions that can be reached (reqwest's), see
 //!   [`max_retries_of`](RetryLayer::max_retries_of). How long it may take: [`CallTimeout`](crate::timeout::CallTimeout).
@@ -107,18 +111,23 @@
 //!
 //! # Errors
 //!
-//! None of its own. What comes out is the last real outcome: the answer of the last attempt, its error, or the error of a
-//! service that was not ready again.
+//! The last outcome comes out: the response of the last attempt, its error, or the error of a service that was not ready again.
+//! With one exception: where an earlier attempt may have been executed, a refusal or a failed connect of the last one comes out
+//! as [`MaybeExecuted`](crate::classify::MaybeExecuted), with the outcome and the status of the earlier one. As it is, it would
+//! prove to a layer further out that nothing was sent. This holds for services whose error is a
+//! [`BoxError`](crate::error::BoxError) or an `io::Error`; the error type of a client itself comes out unchanged.
 //!
 //! # Guarantees
 //!
 //! Clones of the layer, and all services that it makes, share the budget and one stream of chance. `poll_ready` is the inner
-//! service's; the instance that was made ready is the one that is called, and it is made ready again before every repeat,
-//! after the wait, so that nothing is held while it waits. The inner service is cloned only where a repeat is possible. The
+//! service's, and the instance that was made ready is the one that is called. Nothing is held while a call waits for its next
+//! attempt: the inner service is replaced by a clone before the wait, which gives back the place of a limit that a layer below
+//! has reserved and not used, and is made ready after it. The inner service is cloned only where a repeat is possible. The
 //! response of an attempt is dropped before the wait. A drop ends the call in every state; a permit that was not spent goes
 //! back. A call that succeeds at once takes no lock (with one budget), reads no clock and allocates only what [`Replay`] keeps.
 //!
-//! [`Attempt`](crate::attempt::Attempt) has the number of the attempt for every layer below. A repeated `http::Request` has it
+//! [`Attempt`](crate::attempt::Attempt) has the number of the attempt for every layer below. Calls that run beside each other, or
+//! one after another, in one handler or under one deadline are not nested: each has its own attempts. A repeated `http::Request` has it
 //! in its extensions too; the first attempt has not, since that would cost allocations that most calls do not need.
 //!
 //! What has to be new in every attempt (a signature, a date, a trace context) is made by

@@ -1,7 +1,7 @@
 use super::Settle;
 use crate::{
     body::{Prefetch, Seen},
-    classify::{Failure, Verdict, awaits_trailers, grpc_status},
+    classify::{Failure, GrpcFormat, Verdict, grpc_status},
 };
 use bytes::Bytes;
 use http::{Extensions, HeaderMap, Response};
@@ -12,7 +12,7 @@ use std::task::{Context, Poll, ready};
 /// breaks off before that, or ends in trailers that say otherwise, can be repeated.
 ///
 /// With a limit of 0 it waits for the first frame only: enough to see a gRPC answer whose status comes in trailers without a
-/// message before. It delays the head by what it reads, so it is not for server streaming; and an attempt timeout below, which
+/// message before. The status of gRPC-Web is found if its frame is in what was read. It delays the head by what it reads, so it is not for server streaming; and an attempt timeout below, which
 /// ends with the head, does not bound it: the total deadline does. Nothing is read while the request still streams,
 /// since the other side may be waiting for the rest of it, and nothing where the request cannot be made again.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -40,11 +40,17 @@ impl ReadAhead {
         loop {
             let verdict = match ready!(body.poll_ahead(cx)) {
                 Seen::Data { ahead } if ahead < self.limit => continue,
-                Seen::Data { .. } => None,
                 Seen::Trailers(trailers) => grpc_status(trailers),
                 Seen::Failed => Some(Failure::Transient.into()),
-                // a gRPC answer that ends without a status broke off
-                Seen::End => awaits_trailers(headers).then(|| Failure::Fault.into()),
+                found @ (Seen::Data { .. } | Seen::End) => {
+                    let ended = matches!(found, Seen::End);
+                    match GrpcFormat::of_awaited(headers) {
+                        // a gRPC response that ends without a status broke off
+                        Some(GrpcFormat::Grpc) => ended.then(|| Failure::Fault.into()),
+                        Some(web) => body.grpc_web_status(web == GrpcFormat::WebText),
+                        None => None,
+                    }
+                }
             };
             return Poll::Ready(verdict);
         }

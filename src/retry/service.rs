@@ -24,6 +24,11 @@ impl<S, P, C, R, T> Retry<S, P, C, R, T> {
     pub(super) fn new(inner: S, shared: Arc<Shared<P, C, R>>, settle: T) -> Self {
         Self { inner, shared, settle }
     }
+
+    /// Sets how many attempts may follow the first one in calls of this service and its clones, in place of the policy's number.
+    pub(crate) fn set_max_retries(&mut self, retries: u32) {
+        Arc::make_mut(&mut self.shared).settings.max_retries = Some(retries);
+    }
 }
 
 impl<S, P, C, R, T, Req> Service<Req> for Retry<S, P, C, R, T>
@@ -46,7 +51,7 @@ where
         let repeatable = self.shared.strategies.classify.repeatable(&request);
         let keyed = self.keyed::<Req>(&request);
         let outer = self.with_deadline_of(&request, Attempt::current_or_default());
-        let max_retries = self.shared.strategies.replay.max_retries(&request);
+        let max_retries = self.shared.strategies.replay.max_retries(&request).or(self.shared.settings.max_retries);
         if let Some(only) = self.only(outer, max_retries, &request) {
             // Below a retry layer its number stays: that is how the next one down knows. And a layer that is switched off
             // switches none off below it.
@@ -113,7 +118,7 @@ impl<S, P: Policy, C, R, T> Retry<S, P, C, R, T> {
         }
     }
 
-    /// The budget of the request's authority, where each has one.
+    /// The budget of the request's origin, where each has one.
     #[inline]
     fn keyed<Req>(&self, request: &Req) -> Option<Budget>
     where
@@ -121,7 +126,7 @@ impl<S, P: Policy, C, R, T> Retry<S, P, C, R, T> {
         C: Classify<Req, S::Response, S::Error>,
     {
         let budgets = &self.shared.settings.listed.budgets;
-        if budgets.is_keyed() { budgets.of(self.shared.strategies.classify.authority(request)) } else { None }
+        if budgets.is_keyed() { budgets.of(self.shared.strategies.classify.origin(request)) } else { None }
     }
 
     /// The call without a repeat: the inner service stays here.

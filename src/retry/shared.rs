@@ -25,6 +25,8 @@ pub(super) struct Strategies<P, C, R> {
 pub(super) struct Settings {
     pub(super) listed: Arc<Listed>,
     pub(super) caps: Caps,
+    /// In place of the policy's number, for one service and its clones.
+    pub(super) max_retries: Option<u32>,
     pub(super) random: Arc<Random>,
     /// The header in which the other side says that it has repeated it already.
     pub(super) marker: Option<HeaderName>,

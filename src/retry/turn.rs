@@ -2,7 +2,7 @@ use super::{Attempts, Budgets, Permit, Policy, Stop, budget::TIMEOUT_COST, cours
 use crate::{
     attempt::Attempt,
     backoff::Random,
-    classify::{Evidence, Failure, Outcome, Repeatable, Verdict},
+    classify::{Evidence, Failure, Origin, Outcome, Repeatable, Verdict},
 };
 use http::Extensions;
 use std::time::Duration;
@@ -29,9 +29,9 @@ impl Turn {
         random: &Random,
         verdict: Verdict,
         budgets: &Budgets,
-        authority: Option<&str>,
+        origin: Option<Origin<'_>>,
     ) -> Result<(Duration, Option<Permit>), Stop> {
-        let budget = budgets.of(authority);
+        let budget = budgets.of(origin);
         if verdict.outcome() == Outcome::Success {
             if let Some(budget) = budget.filter(|_| !self.course.is_nested()) {
                 budget.deposit();
@@ -53,8 +53,8 @@ impl Turn {
         self.course.evidence()
     }
 
-    /// Keeps the result of the last attempt from being taken for a proof that nothing was sent. `strict`: the outcome of its error
-    /// if every claim needs proof.
+    /// Keeps the error of the last attempt from being taken for a proof that nothing was sent. `strict`: its outcome if every claim
+    /// needs proof.
     pub(crate) fn disclose<E: 'static>(&self, error: &mut E, strict: Outcome) {
         if let Some(last) = self.course.executed(strict) {
             executed::disclose(error, last);

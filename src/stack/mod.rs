@@ -1,7 +1,7 @@
 //! The layers of a client in the order that is right, in one line.
 //!
 //! ```text
-//! total deadline > idempotency key > retry > circuit breaker (per authority) > attempt timeout > client
+//! total deadline > idempotency key > retry > circuit breaker (per origin) > attempt timeout > client
 //! ```
 //!
 //! You want [`ClientStack`] around every client of another service. You do not want it in front of your own server (there the
@@ -32,6 +32,26 @@
 //!     .with_idempotency_keys(IdempotencyKeyLayer::new());
 //! ```
 //!
+//! # Below a queue's worker
+//!
+//! A worker retries by itself. [`ClientStack::for_delivery`] is the stack below it: circuit and attempt timeout, without retry and
+//! without a total deadline. [`without_retry`](ClientStack::without_retry) and [`without_total`](ClientStack::without_total) leave
+//! out the one or the other. Both compose with idempotency keys, and make a [`DeliveryClient`].
+//!
+//! # One call
+//!
+//! Every override reaches its layer through the stack:
+//!
+//! | to change | in an `http::Request` | in a `reqwest::Request` | for a clone of the client |
+//! | --- | --- | --- | --- |
+//! | the deadline of the call | [`CallTimeout`](crate::timeout::CallTimeout) | its own `timeout()` | [`Client::with_timeout`] |
+//! | and of a gRPC call | `grpc-timeout`, if that is sooner | | |
+//! | the number of retries | [`MaxRetries`](crate::retry::MaxRetries), [`NoRetry`](crate::retry::NoRetry) | none: reqwest gives no access to extensions | [`Client::with_max_retries`], [`Client::without_retries`] |
+//! | whether a POST is repeatable | an `Idempotency-Key` header | the same | |
+//!
+//! Of several deadlines the soonest ends the call, those of layers above included. A request's own number of retries goes before its
+//! client's. An override is for that call: calls that a handler makes in it have their own settings, but no later deadline.
+//!
 //! # Defaults
 //!
 //! | part | default | why |
@@ -39,8 +59,9 @@
 //! | total deadline | 30 s | what a person or an upstream waits |
 //! | idempotency key | none is added | a key that the other side ignores would make a POST look repeatable, and do it twice |
 //! | retry | [`RetryLayer::default`](crate::retry::RetryLayer): 2 retries | |
-//! | circuit breaker | [`Config::default`](crate::circuit_breaker::Config), a circuit for each authority | one that is down does not close the way to the others |
+//! | circuit breaker | [`Config::default`](crate::circuit_breaker::Config), a circuit for each origin | one that is down does not close the way to the others |
 //! | attempt timeout | 10 s | leaves room for two more attempts |
+//! | `for_delivery` | circuit breaker and attempt timeout as above; no key, retry or total deadline | the worker has its own |
 //!
 //! What comes out is a [`Client`]: `Client<reqwest::Client>` is a name short enough for a field of axum's `State`. A stack with
 //! other parts is a stack of another type, so a part that does not fit is a compile error.
@@ -60,6 +81,9 @@
 
 mod client;
 mod client_stack;
+mod overrides;
+mod retries;
 
-pub use client::Client;
+pub use client::{Client, DeliveryClient};
 pub use client_stack::ClientStack;
+use overrides::Overrides;

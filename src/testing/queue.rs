@@ -36,6 +36,7 @@ pub async fn queue_contract(store: &dyn QueueStore) -> Result<(), BoxError> {
     lease::an_extended_lease_holds_longer(store).await?;
     settle::settled_is_settled(store).await?;
     settle::a_retry_counts_and_a_wait_does_not(store).await?;
+    settle::what_used_no_attempt_is_counted_apart(store).await?;
     settle::any_wait_is_survived(store).await?;
     lease::a_crash_counts_and_ends(store).await?;
     settle::what_is_too_old_ends(store).await?;

@@ -7,7 +7,7 @@ use pin_project_lite::pin_project;
 use std::{
     fmt,
     pin::Pin,
-    task::{Context, Poll},
+    task::{Context, Poll, ready},
 };
 use tokio::time::{Instant, Sleep, sleep_until};
 use tower_service::Service;
@@ -28,8 +28,9 @@ pin_project! {
     {
         #[pin]
         call: S::Future,
+        // `None`: no deadline of this layer
         #[pin]
-        sleep: Sleep,
+        sleep: Option<Sleep>,
         seen: M::Seen,
         limit: Limit,
         scope: Option<Scope>,
@@ -42,7 +43,11 @@ where
     M: Answer<Req, S::Response, S::Error>,
 {
     pub(super) fn new(call: S::Future, seen: M::Seen, at: Instant, limit: Limit, scope: Option<Scope>) -> Self {
-        Self { call, sleep: sleep_until(at), seen, limit, scope }
+        Self { call, sleep: Some(sleep_until(at)), seen, limit, scope }
+    }
+
+    pub(super) const fn unlimited(call: S::Future, seen: M::Seen, limit: Limit) -> Self {
+        Self { call, sleep: None, seen, limit, scope: None }
     }
 }
 
@@ -64,17 +69,27 @@ where
             // what is current here was set by the layers above, for this poll too
             None => this.call.poll(cx),
         };
-        if let Poll::Ready(result) = polled {
-            return Poll::Ready(result.map(M::pass).map_err(M::fail));
-        }
-        if this.sleep.poll(cx).is_pending() {
-            return Poll::Pending;
-        }
-        let attempts = match this.scope {
-            Some(scope) => scope.told,
-            None => Attempt::current().map_or(0, Attempt::number),
+        let sleep = this.sleep.as_pin_mut();
+        let elapsed = || {
+            let attempts = match &*this.scope {
+                Some(scope) => scope.told,
+                None => Attempt::current().map_or(0, Attempt::number),
+            };
+            Elapsed::new(*this.limit, attempts)
         };
-        Poll::Ready(M::answer(this.seen, Cause::Elapsed(Elapsed::new(*this.limit, attempts))))
+        match polled {
+            Poll::Ready(Ok(response)) => Poll::Ready(Ok(M::pass(response))),
+            // reqwest has a timer of its own, which may end at the same moment: only an error pays for the look at the clock
+            Poll::Ready(Err(error)) => Poll::Ready(Err(match sleep {
+                Some(sleep) if sleep.deadline() <= Instant::now() => M::fail_late(error, elapsed()),
+                _ => M::fail(error),
+            })),
+            Poll::Pending => {
+                let Some(sleep) = sleep else { return Poll::Pending };
+                ready!(sleep.poll(cx));
+                Poll::Ready(M::answer(this.seen, Cause::Elapsed(elapsed())))
+            }
+        }
     }
 }
 

@@ -1,4 +1,4 @@
-use super::{Asked, Fixed, InExtensions, Limit, Timeout};
+use super::{Asked, Fixed, InRequest, Limit, PerCall, Timeout};
 use crate::answer::{Fail, Respond};
 use std::{fmt, marker::PhantomData, time::Duration};
 use tower_layer::Layer;
@@ -8,7 +8,8 @@ use tower_layer::Layer;
 /// `D` says where the time for one call comes from.
 pub struct TimeoutLayer<M = Fail, D = Fixed> {
     pub(super) limit: Limit,
-    pub(super) after: Duration,
+    /// `None`: only what a call asks for.
+    after: Option<Duration>,
     pub(super) per_call: D,
     mode: PhantomData<fn() -> M>,
 }
@@ -16,12 +17,12 @@ pub struct TimeoutLayer<M = Fail, D = Fixed> {
 impl TimeoutLayer {
     /// For the whole call, however many attempts it takes.
     pub const fn total(after: Duration) -> Self {
-        Self::new(Limit::Total, after, Fixed)
+        Self::new(Limit::Total, Some(after), Fixed)
     }
 
     /// For each attempt; never beyond the deadline of the whole call.
     pub const fn attempt(after: Duration) -> Self {
-        Self::new(Limit::Attempt, after, Fixed)
+        Self::new(Limit::Attempt, Some(after), Fixed)
     }
 }
 
@@ -33,10 +34,10 @@ impl<D: Copy> TimeoutLayer<Fail, D> {
 }
 
 impl<M> TimeoutLayer<M> {
-    /// An `http::Request` with a [`CallTimeout`](super::CallTimeout) in its extensions has that time instead.
+    /// Takes the time that a request carries, if it does: see [`InRequest`].
     #[must_use]
-    pub const fn per_call(self) -> TimeoutLayer<M, InExtensions> {
-        TimeoutLayer::new(self.limit, self.after, InExtensions)
+    pub const fn per_call(self) -> TimeoutLayer<M, InRequest> {
+        TimeoutLayer::new(self.limit, self.after, InRequest)
     }
 
     /// A call has the time that `time_for` finds in its request, if it finds one: for any type of request.
@@ -56,8 +57,27 @@ impl<M> TimeoutLayer<M> {
 }
 
 impl<M, D> TimeoutLayer<M, D> {
-    const fn new(limit: Limit, after: Duration, per_call: D) -> Self {
+    const fn new(limit: Limit, after: Option<Duration>, per_call: D) -> Self {
         Self { limit, after, per_call, mode: PhantomData }
+    }
+
+    /// For the whole call: the time that `per_call` finds, else `after`, else none.
+    #[cfg(all(feature = "retry", feature = "circuit-breaker", feature = "idempotency"))]
+    pub(crate) const fn per_call_by(after: Option<Duration>, per_call: D) -> Self {
+        Self::new(Limit::Total, after, per_call)
+    }
+
+    /// The time for this call.
+    #[inline]
+    pub(super) fn time_for<Req>(&self, request: &Req) -> Option<Duration>
+    where
+        D: PerCall<Req>,
+    {
+        let own = self.per_call.time_for(request).or(self.after);
+        match (own, self.per_call.at_most(request)) {
+            (Some(own), Some(most)) => Some(own.min(most)),
+            (own, most) => own.or(most),
+        }
     }
 }
 

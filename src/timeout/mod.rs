@@ -19,8 +19,16 @@
 //! In an axum `Router` or a tonic server, `.respond()` makes the layer answer (504, or `DEADLINE_EXCEEDED`) where it would fail:
 //! `TimeoutLayer::total(..).respond()`; see [`answer`](crate::answer).
 //!
-//! One call can have another time than the rest: `TimeoutLayer::total(..)` followed by [`per_call`](TimeoutLayer::per_call) reads a
-//! [`CallTimeout`] in the extensions of an `http::Request`, and [`per_call_of`](TimeoutLayer::per_call_of) asks a closure.
+//! One call can have another time than the rest: `TimeoutLayer::total(..)` followed by [`per_call`](TimeoutLayer::per_call) reads
+//! the time that the request carries, and [`per_call_of`](TimeoutLayer::per_call_of) asks a closure.
+//!
+//! | request | carries | effect with `per_call()`, and in `ClientStack` |
+//! | --- | --- | --- |
+//! | `http::Request` | [`CallTimeout`] in its extensions | in place of the layer's time, longer or shorter |
+//! | `http::Request` of gRPC (also a server's) | `grpc-timeout` | shortens the call, never lengthens it |
+//! | `reqwest::Request` | its own `timeout()` | in place of the layer's time, longer or shorter |
+//!
+//! The soonest deadline ends the call: a `grpc-timeout` before a longer `CallTimeout`, and a deadline of a layer above before either.
 //!
 //! | setting | default | why |
 //! | --- | --- | --- |
@@ -41,7 +49,6 @@
 
 mod error;
 mod future;
-#[cfg_attr(not(feature = "retry"), expect(dead_code, reason = "retry reads it"))]
 pub(crate) mod grpc_timeout;
 mod layer;
 mod per_call;
@@ -50,5 +57,5 @@ mod service;
 pub use error::{Elapsed, Limit};
 pub use future::ResponseFuture;
 pub use layer::TimeoutLayer;
-pub use per_call::{Asked, CallTimeout, Fixed, InExtensions, PerCall};
+pub use per_call::{Asked, CallTimeout, Fixed, InRequest, PerCall};
 pub use service::Timeout;

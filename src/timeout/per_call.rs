@@ -1,14 +1,21 @@
-use http::Request;
+use super::grpc_timeout;
+use http::{Method, Request};
 use std::{fmt, time::Duration};
 
-/// Where the time for one call comes from. A strategy: [`Fixed`], [`InExtensions`], or [`Asked`] with a closure.
+/// Where the time for one call comes from. A strategy: [`Fixed`], [`InRequest`], or [`Asked`] with a closure.
 #[diagnostic::on_unimplemented(
     message = "`{Self}` does not find the time for a call in a `{Req}`",
-    note = "`.per_call()` reads http::Request; for any other request: `.per_call_of(|request: &YourRequest| ..)`"
+    note = "`.per_call()` reads http::Request and, with the feature `reqwest`, reqwest::Request; for any other request: `.per_call_of(|request: &YourRequest| ..)`"
 )]
 pub trait PerCall<Req> {
-    /// The time for this call. `None`: that of the layer.
+    /// Returns the time for this call, in place of the layer's. `None`: that of the layer.
     fn time_for(&self, request: &Req) -> Option<Duration>;
+
+    /// Returns a time that shortens the call and never lengthens it. Default: `None`.
+    fn at_most(&self, request: &Req) -> Option<Duration> {
+        let _ = request;
+        None
+    }
 }
 
 /// That of the layer, for every call: the default.
@@ -22,13 +29,24 @@ impl<Req> PerCall<Req> for Fixed {
     }
 }
 
-/// What [`CallTimeout`] says in the extensions of an `http::Request`.
+/// The time that the request carries.
+///
+/// Of an `http::Request`: the [`CallTimeout`] in its extensions. The `grpc-timeout` of a gRPC request (gRPC over HTTP/2: at most
+/// eight digits and one of `H M S m u n`) shortens the call, but never lengthens it. Of reqwest's request, with the feature
+/// `reqwest`: its own `timeout()`.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub struct InExtensions;
+pub struct InRequest;
 
-impl<B> PerCall<Request<B>> for InExtensions {
+impl<B> PerCall<Request<B>> for InRequest {
+    #[inline]
     fn time_for(&self, request: &Request<B>) -> Option<Duration> {
         request.extensions().get().map(|CallTimeout(after)| *after)
+    }
+
+    #[inline]
+    fn at_most(&self, request: &Request<B>) -> Option<Duration> {
+        // gRPC is POST: other requests are spared the look at their headers
+        if request.method() == Method::POST { grpc_timeout::parse(request.headers()) } else { None }
     }
 }
 

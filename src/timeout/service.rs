@@ -32,7 +32,11 @@ where
     fn call(&mut self, request: Req) -> Self::Future {
         let seen = M::see(&request);
         let outer = Attempt::current_or_default();
-        let own = deadline_after(self.layer.per_call.time_for(&request).unwrap_or(self.layer.after));
+        let Some(time) = self.layer.time_for(&request) else {
+            // a deadline of the layers above is kept by them
+            return ResponseFuture::unlimited(self.inner.call(request), seen, self.layer.limit);
+        };
+        let own = deadline_after(time);
         let (at, limit) = match outer.deadline() {
             Some(deadline) if deadline <= own => (deadline, Limit::Total),
             _ => (own, self.layer.limit),
@@ -45,6 +49,19 @@ where
             }
             Limit::Attempt => ResponseFuture::new(self.inner.call(request), seen, at, limit, None),
         }
+    }
+}
+
+#[cfg(all(feature = "retry", feature = "circuit-breaker", feature = "idempotency"))]
+impl<S, M, D> Timeout<S, M, D> {
+    /// Returns where the time of a call comes from.
+    pub(crate) const fn per_call_mut(&mut self) -> &mut D {
+        &mut self.layer.per_call
+    }
+
+    /// Returns the service that the layer wraps.
+    pub(crate) const fn inner_mut(&mut self) -> &mut S {
+        &mut self.inner
     }
 }
 

@@ -114,7 +114,7 @@ impl VerifyLayer {
         };
         count(names::WEBHOOK_DELIVERIES, &self.name, ("result", result));
         event!(WARN, "delivery refused", name = &*self.name, scheme = self.scheme.name(), result = result);
-        let mut response = problem.into_response(false).map(OrBody::made);
+        let mut response = problem.into_response(None).map(OrBody::made);
         if matches!(refusal, Refusal::Unverified(_)) {
             // RFC 9110, 15.5.2: a 401 names how to authenticate
             let how = HeaderValue::from_static("Webhook-Signature");

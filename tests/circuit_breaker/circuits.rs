@@ -27,24 +27,24 @@ where
 }
 
 #[tokio::test(start_paused = true)]
-async fn an_authority_that_fails_does_not_close_the_others_off() {
-    let circuits = Circuits::per_authority("webhooks", after_a_run_of(2));
+async fn an_origin_that_fails_does_not_close_the_others_off() {
+    let circuits = Circuits::per_origin("webhooks", after_a_run_of(2));
     let service = CircuitBreakerLayer::new(circuits.clone()).layer(service_fn(answer));
     for _ in 0..2 {
         get(&service, "http://user:pass@bad.example/500").await.unwrap();
     }
     let error = get(&service, "http://bad.example/200").await.unwrap_err();
-    assert_eq!(Refused::find(&*error).unwrap().who(), "webhooks/bad.example");
+    assert_eq!(Refused::find(&*error).unwrap().who(), "webhooks/http://bad.example");
     get(&service, "http://bad.example:8080/200").await.unwrap();
     get(&service, "http://good.example/200").await.unwrap();
     assert_eq!(circuits.len(), 3);
-    assert_eq!(circuits.find("bad.example").unwrap().state(), State::Open);
-    assert_eq!(circuits.find("good.example").unwrap().state(), State::Closed);
+    assert_eq!(circuits.find("http://bad.example").unwrap().state(), State::Open);
+    assert_eq!(circuits.find("http://good.example").unwrap().state(), State::Closed);
 }
 
 #[tokio::test(start_paused = true)]
-async fn requests_without_an_authority_share_one_named_as_they_all_are() {
-    let circuits = Circuits::per_authority("webhooks", after_a_run_of(1));
+async fn requests_without_an_origin_share_one_named_as_they_all_are() {
+    let circuits = Circuits::per_origin("webhooks", after_a_run_of(1));
     let service = CircuitBreakerLayer::new(circuits.clone()).layer(service_fn(answer));
     get(&service, "/500").await.unwrap();
     let error = get(&service, "/200").await.unwrap_err();
@@ -54,7 +54,7 @@ async fn requests_without_an_authority_share_one_named_as_they_all_are() {
 
 #[tokio::test(start_paused = true)]
 async fn a_closure_finds_another_key() {
-    let circuits = Circuits::per_authority("tenants", after_a_run_of(1));
+    let circuits = Circuits::per_origin("tenants", after_a_run_of(1));
     let layer = CircuitBreakerLayer::new(circuits.clone())
         .keyed_by(|request: &Request<()>| request.headers().get("x-tenant")?.to_str().ok());
     let service = layer.layer(service_fn(answer));
@@ -69,7 +69,7 @@ async fn a_closure_finds_another_key() {
 
 #[tokio::test(start_paused = true)]
 async fn one_that_knows_of_failures_outlives_any_number_of_healthy_ones() {
-    let circuits = Circuits::per_authority("webhooks", after_a_run_of(2)).with_capacity(100);
+    let circuits = Circuits::per_origin("webhooks", after_a_run_of(2)).with_capacity(100);
     let service = CircuitBreakerLayer::new(circuits.clone()).layer(service_fn(answer));
     get(&service, "http://once.example/500").await.unwrap();
     for _ in 0..2 {
@@ -79,13 +79,13 @@ async fn one_that_knows_of_failures_outlives_any_number_of_healthy_ones() {
         get(&service, &format!("http://{n}.example/200")).await.unwrap();
         assert!(circuits.len() <= 101);
     }
-    assert_eq!(circuits.find("open.example").unwrap().state(), State::Open);
-    assert_eq!(circuits.find("once.example").unwrap().snapshot().view.run, 1);
+    assert_eq!(circuits.find("http://open.example").unwrap().state(), State::Open);
+    assert_eq!(circuits.find("http://once.example").unwrap().snapshot().view.run, 1);
 }
 
 #[tokio::test(start_paused = true)]
 async fn one_with_a_call_on_its_way_is_kept() {
-    let circuits = Circuits::per_authority("webhooks", after_a_run_of(1)).with_capacity(10);
+    let circuits = Circuits::per_origin("webhooks", after_a_run_of(1)).with_capacity(10);
     let layer = CircuitBreakerLayer::new(circuits.clone());
     let waits = layer.layer(service_fn(|_: Request<()>| async {
         tokio::time::sleep(SECOND).await;
@@ -99,12 +99,12 @@ async fn one_with_a_call_on_its_way_is_kept() {
         get(&service, &format!("http://{n}.example/200")).await.unwrap();
     }
     call.await.unwrap().unwrap();
-    assert_eq!(circuits.find("waits.example").unwrap().state(), State::Open);
+    assert_eq!(circuits.find("http://waits.example").unwrap().state(), State::Open);
 }
 
 #[tokio::test(start_paused = true)]
 async fn more_failing_keys_than_there_is_room_for_stay_bounded_and_flow() {
-    let circuits = Circuits::per_authority("webhooks", after_a_run_of(1)).with_capacity(50);
+    let circuits = Circuits::per_origin("webhooks", after_a_run_of(1)).with_capacity(50);
     let service = CircuitBreakerLayer::new(circuits.clone()).layer(service_fn(answer));
     for n in 0..500 {
         get(&service, &format!("http://{n}.example/500")).await.unwrap();
@@ -123,7 +123,7 @@ async fn more_failing_keys_than_there_is_room_for_stay_bounded_and_flow() {
 
 #[tokio::test(start_paused = true)]
 async fn other_settings_reach_all_of_them() {
-    let circuits = Circuits::per_authority("webhooks", after_a_run_of(100));
+    let circuits = Circuits::per_origin("webhooks", after_a_run_of(100));
     let service = CircuitBreakerLayer::new(circuits.clone()).layer(service_fn(answer));
     get(&service, "http://old.example/500").await.unwrap();
     circuits.configure(after_a_run_of(2));
@@ -140,7 +140,7 @@ async fn the_registry_lists_a_circuit_by_name_and_many_as_one() {
     // that of the process asks the circuits of other tests too, by the clock of this one
     let registry = Registry::new();
     let circuit = Circuit::with_config("registry-one", after_a_run_of(1)).with_registry(&registry);
-    let circuits = Circuits::per_authority("registry-many", after_a_run_of(1)).with_registry(&registry);
+    let circuits = Circuits::per_origin("registry-many", after_a_run_of(1)).with_registry(&registry);
     let service = CircuitBreakerLayer::new(circuits.clone()).layer(service_fn(answer));
     get(&service, "http://bad.example/500").await.unwrap();
     get(&service, "http://good.example/200").await.unwrap();

@@ -26,7 +26,7 @@ async fn one_is_found_by_its_name_forced_and_reset() {
 #[tokio::test(start_paused = true)]
 async fn all_of_many_are_listed_found_by_their_whole_names_and_reset() {
     let registry = Registry::new();
-    let circuits = Circuits::per_authority("handles/many", after_a_run_of(1)).with_registry(&registry);
+    let circuits = Circuits::per_origin("handles/many", after_a_run_of(1)).with_registry(&registry);
     let service = CircuitBreakerLayer::with(circuits, ByResult)
         .keyed_by(|key: &String| Some(key))
         .layer(service_fn(|_: String| async { Err::<(), _>(reset()) }));

@@ -10,18 +10,23 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, missing_docs, reason = "tests fail by panicking")]
 
 mod beside;
+mod beside_bodies;
 mod bodies;
 mod by_hand;
 mod circuits;
 mod cost;
 mod handles;
+mod heads;
 mod layer;
 mod listeners;
 mod machine;
 mod model;
+mod outage;
 mod pend;
 mod places;
 mod ramp;
+mod readers;
+mod readers_grpc;
 mod scenarios;
 mod settings;
 mod support;

@@ -465,7 +465,7 @@ async fn load_shed_outside_of_it_sheds_while_it_is_open() {
 
 #[tokio::test(start_paused = true)]
 async fn circuits_by_key_refuse_in_the_call() {
-    let circuits = Circuits::per_authority("tenants", after_a_run_of(1));
+    let circuits = Circuits::per_origin("tenants", after_a_run_of(1));
     let mut service = CircuitBreakerLayer::with(circuits.clone(), ByResult)
         .keyed_by(|tenant: &String| Some(tenant))
         .with_readiness(Readiness::Pend)

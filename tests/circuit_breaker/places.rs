@@ -99,15 +99,15 @@ async fn a_reqwest_connector_layer_opens_on_connections_that_fail() {
 }
 
 #[tokio::test]
-async fn a_dead_authority_does_not_close_the_way_to_another() {
+async fn a_dead_origin_does_not_close_the_way_to_another() {
     let address = serve(app(&Arc::default())).await;
     let dead = TcpListener::bind("127.0.0.1:0").await.unwrap().local_addr().unwrap();
-    let circuits = Circuits::per_authority("apis", after_a_run_of(1));
+    let circuits = Circuits::per_origin("apis", after_a_run_of(1));
     let client = CircuitBreakerLayer::new(circuits.clone()).layer(reqwest::Client::new());
     let get = |to| reqwest::Request::new(Method::GET, format!("http://{to}/ok").parse().unwrap());
     assert!(client.clone().oneshot(get(dead)).await.is_err());
     let error = client.clone().oneshot(get(dead)).await.unwrap_err();
-    assert_eq!(Refused::find(&*error).unwrap().who(), format!("apis/{dead}"));
+    assert_eq!(Refused::find(&*error).unwrap().who(), format!("apis/http://{dead}"));
     assert_eq!(client.oneshot(get(address)).await.unwrap().status(), 200);
 }
 

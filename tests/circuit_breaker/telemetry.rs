@@ -243,7 +243,7 @@ async fn keys_make_no_series_of_their_own() {
     let recorder = DebuggingRecorder::new();
     let seen = recorder.snapshotter();
     let _guard = metrics::set_default_local_recorder(&recorder);
-    let circuits = Circuits::per_authority("webhooks", after_a_run_of(1));
+    let circuits = Circuits::per_origin("webhooks", after_a_run_of(1));
     let service = CircuitBreakerLayer::with(circuits, ByResult)
         .keyed_by(|request: &String| Some(request))
         .layer(service_fn(|_: String| obey(true)));

@@ -10,7 +10,7 @@ mod subject;
 
 use std::{fs, path::Path, time::Duration};
 use steadfast::{
-    circuit_breaker::{Circuit, CircuitBreakerLayer, Readiness},
+    circuit_breaker::{Circuit, CircuitBreakerLayer, Readiness, ReleasingLayer},
     idempotency::{IdempotencyKeyLayer, IdempotencyLayer, Scope},
     place::tower::PolicyLayer,
     retry::{MarkerLayer, RetryLayer, StandardPolicy, hedge::HedgeLayer},
@@ -67,6 +67,9 @@ hold! {
     a_circuit_breaker => Subject::of(|| CircuitBreakerLayer::new(Circuit::new("contract"))).remembers();
     a_circuit_breaker_that_responds => {
         Subject::of(|| CircuitBreakerLayer::new(Circuit::new("contract")).respond()).remembers()
+    };
+    a_circuit_breaker_that_releases => {
+        Subject::of(|| ReleasingLayer::new(CircuitBreakerLayer::new(Circuit::new("contract")))).remembers()
     };
     // what it remembers costs time and no answer: to the law of memory it is one that forgets
     a_circuit_breaker_that_waits => {

@@ -15,8 +15,18 @@ use steadfast::{
 type Made = Response<OrBody<Full<Bytes>>>;
 
 fn respond(grpc: bool, cause: Cause) -> Made {
+    let headers: &[_] = if grpc { &[("content-type", "application/grpc")] } else { &[] };
+    respond_to(headers, cause)
+}
+
+fn respond_to(headers: &[(&'static str, &'static str)], cause: Cause) -> Made {
+    let mut request = Request::new(());
+    for (name, value) in headers {
+        request.headers_mut().insert(*name, value.parse().unwrap());
+    }
+    let seen = <Respond as Answer<Request<()>, Response<Full<Bytes>>, Infallible>>::see(&request);
     let answer: Result<Made, Infallible> =
-        <Respond as Answer<Request<()>, Response<Full<Bytes>>, Infallible>>::answer(&grpc, cause);
+        <Respond as Answer<Request<()>, Response<Full<Bytes>>, Infallible>>::answer(&seen, cause);
     answer.unwrap()
 }
 
@@ -62,6 +72,33 @@ fn to_grpc_it_is_a_status_in_the_head() {
         let answer = respond(true, cause);
         assert_eq!((answer.status(), &answer.headers()["grpc-status"]), (StatusCode::OK, &code.parse().unwrap()));
         assert!(http_body::Body::is_end_stream(answer.body()), "trailers only");
+    }
+}
+
+#[test]
+fn to_grpc_web_it_is_a_status_in_the_head_in_the_format_that_the_client_reads() {
+    let (binary, text) = ("application/grpc-web+proto", "application/grpc-web-text+proto");
+    for (content_type, accept, expected) in [
+        ("application/grpc-web", None, binary),
+        ("application/grpc-web+proto", Some("*/*"), binary),
+        ("application/grpc-web-text", None, text),
+        ("application/grpc-web-text+proto", Some("application/grpc-web-text"), text),
+        ("application/grpc-web", Some("application/grpc-web-text+proto"), text),
+        ("application/grpc-web-text", Some("application/grpc-web"), binary),
+    ] {
+        for (cause, code) in
+            [(Cause::Refused(refused(None)), "14"), (Cause::Elapsed(Elapsed::new(Limit::Total, 0)), "4")]
+        {
+            let accept = accept.map(|accept| ("accept", accept));
+            let headers: Vec<_> = [("content-type", content_type)].into_iter().chain(accept).collect();
+            let answer = respond_to(&headers, cause);
+            assert_eq!(answer.status(), 200);
+            assert_eq!(
+                (&answer.headers()["content-type"], &answer.headers()["grpc-status"]),
+                (&expected.parse().unwrap(), &code.parse().unwrap())
+            );
+            assert!(http_body::Body::is_end_stream(answer.body()));
+        }
     }
 }
 

@@ -108,6 +108,58 @@ fn the_older_reset_header_is_seconds_or_a_moment() {
 }
 
 #[test]
+fn a_reset_in_milliseconds_since_1970_is_recognised_by_its_size() {
+    let reset = |reset: &str| hint(&[("x-ratelimit-remaining", "0"), ("x-ratelimit-reset", reset)]);
+    assert_eq!(reset("784111837000"), seconds(60));
+    assert_eq!(reset("1700000060000"), seconds(1_700_000_060 - 784_111_777));
+    assert_eq!(reset("999999999"), seconds(999_999_999));
+    // the past, in each of the units
+    assert_eq!(reset("784111776000"), None);
+    assert_eq!(reset("99999999999999999999999"), reset("18446744073709551615"));
+    assert_eq!((reset("12.2"), reset("12.0"), reset("12."), reset("1.2.3")), (seconds(13), seconds(12), None, None));
+}
+
+#[test]
+fn the_fields_of_the_earlier_drafts_and_of_other_spellings_are_read() {
+    for (remaining, reset) in [
+        ("ratelimit-remaining", "ratelimit-reset"),
+        ("x-ratelimit-remaining", "x-ratelimit-reset"),
+        ("x-rate-limit-remaining", "x-rate-limit-reset"),
+    ] {
+        assert_eq!(hint(&[(remaining, "0"), (reset, "45")]), seconds(45));
+        assert_eq!(hint(&[(remaining, "0;w=60"), (reset, "45")]), seconds(45));
+        assert_eq!(hint(&[(remaining, "-1"), (reset, "45")]), seconds(45));
+        assert_eq!(hint(&[(remaining, "1"), (reset, "45")]), None);
+        // several quotas, in one line or in several
+        assert_eq!(hint(&[(remaining, "7, 0, 0"), (reset, "600, 30, 45")]), seconds(45));
+        assert_eq!(hint(&[(remaining, "7"), (remaining, "0"), (reset, "600"), (reset, "30")]), seconds(30));
+        assert_eq!(hint(&[(remaining, "7, 0"), (reset, "30")]), seconds(30));
+        assert_eq!(hint(&[(reset, "30")]), None);
+        assert_eq!(hint(&[(remaining, "0")]), None);
+    }
+}
+
+#[test]
+fn a_rate_limit_is_read_over_several_lines_and_with_quoted_names() {
+    assert_eq!(hint(&[("ratelimit", "\"a\";r=9;t=5"), ("ratelimit", "\"b\";r=0;t=60")]), seconds(60));
+    assert_eq!(hint(&[("ratelimit", "\"a, b;r=1;\\\"c\";r=0;t=60, \"d\";r=1;t=90")]), seconds(60));
+    assert_eq!(hint(&[("ratelimit", "limit=100, remaining=0, reset=50")]), seconds(50));
+}
+
+#[test]
+fn a_403_and_a_413_with_a_hint_are_overloads_and_without_one_rejections() {
+    for status in [StatusCode::FORBIDDEN, StatusCode::PAYLOAD_TOO_LARGE] {
+        let verdict = judged(status, &[("retry-after", "60")]);
+        assert_eq!((verdict.outcome(), verdict.hint()), (Outcome::Failure(Failure::Overloaded), seconds(60)));
+        let gone = judged(status, &[("x-ratelimit-remaining", "0"), ("x-ratelimit-reset", "60")]);
+        assert_eq!((gone.outcome(), gone.hint()), (Outcome::Failure(Failure::Overloaded), seconds(60)));
+        for none in [&[][..], &[("retry-after", "0")], &[("x-ratelimit-remaining", "7"), ("x-ratelimit-reset", "60")]] {
+            assert_eq!(judged(status, none).outcome(), Outcome::Rejected);
+        }
+    }
+}
+
+#[test]
 fn retry_after_goes_before_ratelimit_goes_before_reset() {
     let (after, limit) = (("retry-after", "1"), ("ratelimit", "\"x\";r=0;t=2"));
     let older = [("x-ratelimit-remaining", "0"), ("x-ratelimit-reset", "3")];

@@ -18,3 +18,4 @@ mod time;
 mod timeout;
 mod told;
 mod unknown_body;
+mod watch;

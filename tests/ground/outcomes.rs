@@ -60,9 +60,10 @@ fn every_status_is_what_the_table_says() {
 
 #[test]
 fn every_row_with_a_condition_is_what_the_table_says() {
-    let hints: [&[(&str, &str)]; 3] = [
+    let hints: [&[(&str, &str)]; 4] = [
         &[("retry-after", "5")],
         &[("ratelimit", "\"default\";r=0;t=5")],
+        &[("ratelimit-remaining", "0"), ("ratelimit-reset", "5")],
         &[("x-ratelimit-remaining", "0"), ("x-ratelimit-reset", "5")],
     ];
     let mut checked = 0;
@@ -74,13 +75,13 @@ fn every_row_with_a_condition_is_what_the_table_says() {
             "with a hint" => {
                 for (headers, repeatable) in hints.iter().flat_map(|h| ALL.map(|r| (h, r))) {
                     let verdict = head(&answer(status, headers), repeatable);
-                    assert_is(verdict, expected, "", row[0]);
+                    assert_is(verdict, expected, row[2], row[0]);
                     assert!(verdict.hint().is_some(), "{}", row[0]);
                 }
             }
             "with `Retry-After`, to a keyed call" => {
                 let headers = [("retry-after", "5")];
-                assert_is(head(&answer(status, &headers), Repeatable::Keyed), expected, "", row[0]);
+                assert_is(head(&answer(status, &headers), Repeatable::Keyed), expected, row[2], row[0]);
                 for other in [Repeatable::No, Repeatable::Yes] {
                     assert_eq!(head(&answer(status, &headers), other).outcome(), Outcome::Rejected);
                 }
@@ -88,7 +89,7 @@ fn every_row_with_a_condition_is_what_the_table_says() {
             other => panic!("nobody checks the condition {other:?}"),
         }
     }
-    assert_eq!(checked, 2);
+    assert_eq!(checked, 4);
 }
 
 #[test]
@@ -177,12 +178,13 @@ fn a_grpc_method_is_repeatable_where_it_is_named() {
 }
 
 #[test]
-fn the_authority_is_the_host_and_port_without_credentials() {
+fn the_origin_is_scheme_host_and_port_without_credentials() {
     let of = |uri: &str| {
         let request = Request::builder().uri(uri).body(()).unwrap();
-        Classify::<Request<()>, Answer, Infallible>::authority(&Http::new(), &request).map(str::to_owned)
+        let origin = Classify::<Request<()>, Answer, Infallible>::origin(&Http::new(), &request);
+        origin.map(|origin| origin.to_string())
     };
-    assert_eq!(of("http://user:pa%40ss@api.example:8080/x").as_deref(), Some("api.example:8080"));
-    assert_eq!(of("http://api.example/x").as_deref(), Some("api.example"));
+    assert_eq!(of("http://user:pa%40ss@api.example:8080/x").as_deref(), Some("http://api.example:8080"));
+    assert_eq!(of("http://api.example/x").as_deref(), Some("http://api.example"));
     assert_eq!(of("/x"), None);
 }

@@ -257,7 +257,7 @@ impl Service<Request<Body>> for Http2 {
 
 /// A breaker per origin whose circuit for the origin of `url` is open for the next 50 ms.
 pub(crate) async fn open_for(url: &str) -> CircuitBreakerLayer {
-    let circuits = Circuits::per_authority("x", Config::default());
+    let circuits = Circuits::per_origin("x", Config::default());
     let layer = CircuitBreakerLayer::new(circuits.clone());
     let ready = tower::service_fn(|_: Request<Body>| async { Ok::<_, BoxError>(Response::new(Body::default())) });
     layer.clone().layer(ready).oneshot(request(url, None)).await.unwrap();

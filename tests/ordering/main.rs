@@ -8,5 +8,6 @@ mod deadline;
 mod key;
 mod limit;
 mod other_side;
+mod overrides;
 mod page;
 mod stack;

@@ -2,12 +2,13 @@
 
 const PAGE: &str = include_str!("../../docs/ordering.md");
 
-const TESTS: [(&str, &str); 6] = [
+const TESTS: [(&str, &str); 7] = [
     ("attempt", include_str!("attempt.rs")),
     ("circuit", include_str!("circuit.rs")),
     ("deadline", include_str!("deadline.rs")),
     ("key", include_str!("key.rs")),
     ("limit", include_str!("limit.rs")),
+    ("overrides", include_str!("overrides.rs")),
     ("stack", include_str!("stack.rs")),
 ];
 

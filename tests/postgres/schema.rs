@@ -94,3 +94,32 @@ async fn tables_are_those_of_the_search_path() {
     let schemas: Vec<String> = sqlx::query_scalar(sql).fetch_all(&mut conn).await.unwrap();
     assert_eq!(schemas, ["app"]);
 }
+
+/// Tables of version 1, as the first version of this crate left them: what lies in them is still there, and counts go on.
+#[tokio::test]
+async fn tables_of_version_1_are_brought_up_to_date_and_lose_nothing() {
+    use steadfast::queue::{Claim, Filter, QueueStore};
+    let pool = shared().pool().await;
+    sqlx::raw_sql(include_str!("../../src/store/postgres/schema/versions.sql")).execute(&pool).await.unwrap();
+    sqlx::raw_sql(include_str!("../../src/store/postgres/schema/queue_1.sql")).execute(&pool).await.unwrap();
+    sqlx::raw_sql(
+        "INSERT INTO steadfast_schema(part, version) VALUES('queue', 1);
+         INSERT INTO steadfast_queue(id, queue, state, due, attempt, enqueued_at, expires_at, max_age, reason, body)
+         VALUES(gen_random_uuid(), 'q', 1, 1, 3, 1, 9000000000000000, 9000000000000000, NULL, 'a'),
+               (gen_random_uuid(), 'q', 4, 1, 7, 1, 9000000000000000, 9000000000000000, 'exhausted', 'b');",
+    )
+    .execute(&pool)
+    .await
+    .unwrap();
+    let store = PostgresStore::new(pool.clone());
+    store.migrate().await.unwrap();
+    let claim = Claim { limit: 10, lease: std::time::Duration::from_secs(600), max_attempts: 1_000 };
+    let message = store.claim("q", claim).await.unwrap().remove(0);
+    assert_eq!(
+        (message.body().as_ref(), message.attempt(), message.not_sent(), message.refused()),
+        (&b"a"[..], 4, 0, 0)
+    );
+    let letter = store.dead("q", &Filter::all(), None, 10).await.unwrap().remove(0);
+    assert_eq!((letter.attempts, letter.not_sent, letter.refused), (7, 0, 0));
+    assert!(tables(&pool).await.contains(&"queue = 2".to_owned()));
+}

@@ -136,6 +136,61 @@ async fn a_grpc_status_in_the_trailers_is_the_verdict() {
 }
 
 #[tokio::test]
+async fn a_grpc_status_behind_a_long_answer_is_the_verdict() {
+    let chunk = || Ok::<_, BoxError>(http_body::Frame::data(Bytes::from(vec![0; 1 << 20])));
+    let long = |megabytes, end: Option<&'static str>| {
+        let end = end.map(|status| {
+            let trailers = HeaderMap::from_iter([("grpc-status".parse().unwrap(), HeaderValue::from_static(status))]);
+            Ok(http_body::Frame::trailers(trailers))
+        });
+        let frames: Vec<_> = std::iter::repeat_with(chunk).take(megabytes).chain(end).collect();
+        let body = StreamBody::new(tokio_stream::iter(frames));
+        Response::builder().header("content-type", "application/grpc").body(body).unwrap()
+    };
+    let outcome = async |answer: Response<_>| ReadAnswer::read(answer).await.verdict().outcome();
+    assert_eq!(outcome(long(3, Some("0"))).await, Outcome::Success);
+    assert_eq!(outcome(long(3, Some("14"))).await, Outcome::Failure(Failure::Transient));
+    // without a status, and where none has come by then, the message was not done
+    assert_eq!(outcome(long(3, None)).await, Outcome::Failure(Failure::Fault));
+    assert_eq!(outcome(long(100, Some("0"))).await, Outcome::Failure(Failure::Fault));
+}
+
+#[tokio::test]
+async fn a_grpc_web_status_is_read_from_the_last_frame_in_both_encodings() {
+    let (binary, text) = ("application/grpc-web+proto", "application/grpc-web-text+proto");
+    for (content_type, body, outcome) in [
+        (binary, "\0\0\0\0\u{2}hi", Outcome::Success),
+        (text, "AAAAAAJoaQ==gAAAABBncnBjLXN0YXR1czoxNA0K", Outcome::Failure(Failure::Transient)),
+        (text, "AAAAAAJoaQ==gAAAAA9ncnBjLXN0YXR1czowDQo=", Outcome::Success),
+        (text, "AAAAAAJoaQ==", Outcome::Success),
+    ] {
+        let report = report(answer(200, &[("content-type", content_type)], body)).await;
+        assert_eq!(report.verdict().outcome(), outcome, "{content_type} {body:?}");
+    }
+    let frames = [&b"\0\0\0\0\x02hi"[..], b"\x80\0\0\0\x0fgrpc-status:8\r\n"]
+        .map(|frame| Ok::<_, BoxError>(http_body::Frame::data(Bytes::from_static(frame))));
+    let body = StreamBody::new(tokio_stream::iter(frames));
+    let answer = Response::builder().header("content-type", binary).body(body).unwrap();
+    assert_eq!(answer.read().await.verdict().outcome(), Outcome::Failure(Failure::Overloaded));
+}
+
+#[tokio::test]
+async fn what_a_destination_refuses_for_a_while_is_an_overload_and_a_redirect_is_a_rejection_whatever_it_hints() {
+    for status in [403, 409, 413, 429, 503] {
+        let verdict = report(answer(status, &[("retry-after", "60")], "")).await.verdict();
+        let expected = (Outcome::Failure(Failure::Overloaded), Some(Hint::AtLeast(secs(60))));
+        assert_eq!((verdict.outcome(), verdict.hint()), expected, "{status}");
+    }
+    for status in [403, 409, 413] {
+        assert_eq!(report(answer(status, &[], "")).await.verdict().outcome(), Outcome::Rejected);
+    }
+    for status in 300..400 {
+        let report = report(answer(status, &[("retry-after", "60")], "")).await;
+        assert_eq!(report.verdict().outcome(), Outcome::Rejected, "{status}");
+    }
+}
+
+#[tokio::test]
 async fn an_answer_without_end_is_not_read_for_ever() {
     let endless = tokio_stream::iter(std::iter::repeat_with(|| {
         Ok::<_, Infallible>(http_body::Frame::data(Bytes::from(vec![b'x'; 1 << 16])))
@@ -252,18 +307,150 @@ async fn reqwest_and_hyper_deliver_to_a_real_server() {
 }
 
 #[tokio::test]
-async fn a_peer_that_is_not_there_is_a_failure_that_was_not_sent() {
+async fn a_server_that_is_not_there_uses_no_attempt_and_is_tried_again_after_a_second() {
     let queue = memory();
     queue.enqueue(NewMessage::new("hello")).await.unwrap();
     // bound and not listening any more
     let gone = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
     let make = ToReqwest::new(format!("http://{gone}/").parse().unwrap());
+    let client = reqwest::Client::builder().redirect(reqwest::redirect::Policy::none()).build().unwrap();
+    let refused = async {
+        while queue.stats().await.unwrap().parked == 0 {
+            tokio::task::yield_now().await;
+        }
+    };
+    Worker::new(queue.clone(), Deliver::new(client, make)).with_max_attempts(1).run(refused).await;
+    let claim = Claim { limit: 1, lease: secs(60), max_attempts: 3 };
+    tokio::time::sleep(crate::support::millis(900)).await;
+    assert!(queue.store().claim("q", claim).await.unwrap().is_empty());
+    tokio::time::sleep(crate::support::millis(150)).await;
+    let message = queue.store().claim("q", claim).await.unwrap().remove(0);
+    assert_eq!((message.attempt(), message.not_sent()), (1, 1));
+}
+
+/// Where the server of the redirect tests sends a request, by its path; `elsewhere` is another server's origin.
+async fn redirecting(elsewhere: &str) -> (String, Arc<Mutex<Vec<String>>>) {
+    let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let own = format!("http://{}", listener.local_addr().unwrap());
+    let seen: Arc<Mutex<Vec<String>>> = Arc::default();
+    let (noted, origin, elsewhere) = (seen.clone(), own.clone(), elsewhere.to_owned());
+    let handle = move |request: axum::extract::Request| {
+        let (path, query) = (request.uri().path().to_owned(), request.uri().query().map(str::to_owned));
+        noted.lock().unwrap().push(format!("{} {path}", request.method()));
+        let to = |status: u16, location: String| Response::builder().status(status).header("location", location);
+        let response = match &*path {
+            "/login-page" => to(302, "/login".into()),
+            "/see-other" => to(303, "/login?secret=1".into()),
+            "/other-host" => to(307, format!("{elsewhere}/taken")),
+            "/other-scheme" => to(308, origin.replace("http://", "https://")),
+            "/twice" => to(302, "/login-page".into()),
+            "/once-more" if query.is_none() => to(307, format!("{origin}/once-more?again#there")),
+            "/same" if noted.lock().unwrap().len() == 1 => to(307, format!("{origin}/same#there")),
+            "/to-failure" => to(302, "/broken".into()),
+            "/broken" => Response::builder().status(500),
+            _ => Response::builder().status(200),
+        };
+        std::future::ready(response.body(axum::body::Body::from("welcome")).unwrap())
+    };
+    tokio::spawn(async move { axum::serve(listener, axum::Router::new().fallback(handle)).await });
+    (own, seen)
+}
+
+/// What becomes of one message for `url`, by `deliver`.
+async fn delivered<C>(client: C, url: &str) -> Result<(), steadfast::queue::DeadLetter>
+where
+    C: Service<reqwest::Request, Response = reqwest::Response, Error: Into<BoxError>, Future: Send + 'static>
+        + Clone
+        + Send
+        + 'static,
+{
+    let queue = memory();
+    queue.enqueue(NewMessage::new("hello")).await.unwrap();
+    let make = ToReqwest::new(url.parse().unwrap());
     let ended = async {
         while queue.stats().await.unwrap().open() > 0 {
             tokio::task::yield_now().await;
         }
     };
-    Worker::new(queue.clone(), Deliver::new(reqwest::Client::new(), make)).with_max_attempts(1).run(ended).await;
+    Worker::new(queue.clone(), Deliver::new(client, make)).with_max_attempts(1).run(ended).await;
+    queue.dead_letters().list(Filter::all()).await.unwrap().letters.pop().map_or(Ok(()), Err)
+}
+
+#[tokio::test]
+async fn a_response_of_another_address_than_the_one_that_was_asked_is_rejected() {
+    let (elsewhere, _) = redirecting("").await;
+    for path in ["/login-page", "/see-other", "/other-host", "/twice", "/once-more", "/to-failure"] {
+        let (origin, _) = redirecting(&elsewhere).await;
+        let letter = delivered(reqwest::Client::new(), &format!("{origin}{path}")).await.unwrap_err();
+        assert_eq!(letter.reason, Reason::Rejected, "{path}");
+        let to = if path == "/other-host" { &elsewhere } else { &origin };
+        assert_eq!(letter.history[0].error, format!("the client followed a redirect to {to}"), "{path}");
+        // through the stack the same
+        let stack = tower::Layer::layer(&steadfast::stack::ClientStack::new("crm"), reqwest::Client::new());
+        let letter = delivered(stack, &format!("{origin}{path}")).await.unwrap_err();
+        assert_eq!(letter.reason, Reason::Rejected, "{path} through a stack");
+    }
+}
+
+#[tokio::test]
+async fn a_request_that_a_closure_makes_is_rejected_after_a_redirect_too() {
+    let (origin, _) = redirecting("").await;
+    let queue = memory();
+    queue.enqueue(NewMessage::new("hello")).await.unwrap();
+    let url: reqwest::Url = format!("{origin}/login-page").parse().unwrap();
+    let make = move |_: &Message| -> Result<_, BoxError> { Ok(reqwest::Request::new(http::Method::POST, url.clone())) };
+    let ended = async {
+        while queue.stats().await.unwrap().open() > 0 {
+            tokio::task::yield_now().await;
+        }
+    };
+    Worker::new(queue.clone(), Deliver::new(reqwest::Client::new(), make)).run(ended).await;
     let letters = queue.dead_letters().list(Filter::all()).await.unwrap().letters;
-    assert_eq!(letters[0].history[0].outcome, "not_sent");
+    assert_eq!(letters[0].reason, Reason::Rejected);
+}
+
+#[tokio::test]
+async fn a_response_of_the_address_that_was_asked_is_judged_as_it_is() {
+    for path in ["/fine", "/fine?with=query#and-fragment", "/same"] {
+        let (origin, seen) = redirecting("").await;
+        delivered(reqwest::Client::new(), &format!("{origin}{path}")).await.unwrap();
+        assert_eq!(seen.lock().unwrap().len(), if path == "/same" { 2 } else { 1 });
+    }
+}
+
+#[tokio::test]
+async fn a_client_that_follows_no_redirects_hands_the_body_to_no_other_address() {
+    let (elsewhere, taken) = redirecting("").await;
+    for path in ["/login-page", "/see-other", "/other-host", "/other-scheme"] {
+        let (origin, seen) = redirecting(&elsewhere).await;
+        let client = reqwest::Client::builder().redirect(reqwest::redirect::Policy::none()).build().unwrap();
+        let letter = delivered(client, &format!("{origin}{path}")).await.unwrap_err();
+        let status = letter.history[0].status.unwrap();
+        assert!(letter.reason == Reason::Rejected && (300..400).contains(&status), "{path}: {status}");
+        assert_eq!(*seen.lock().unwrap(), [format!("POST {path}")]);
+    }
+    assert!(taken.lock().unwrap().is_empty());
+}
+
+#[test]
+fn an_upgrade_to_https_is_another_address_and_a_response_without_address_is_none() {
+    let request = reqwest::Request::new(http::Method::POST, "http://crm.example/in?a=1#top".parse().unwrap());
+    let asked = reqwest::Response::asked(&request).unwrap();
+    let from = |url: &str| -> reqwest::Response {
+        let response = Response::builder();
+        reqwest::ResponseBuilderExt::url(response, url.parse().unwrap()).body("").unwrap().into()
+    };
+    assert_eq!(from("http://crm.example/in?a=1#bottom").redirected(&asked), None);
+    for (url, origin) in [
+        ("https://crm.example/in?a=1", "https://crm.example"),
+        ("http://crm.example:8080/in?a=1", "http://crm.example:8080"),
+        ("http://crm.example/in", "http://crm.example"),
+        ("http://user:secret@login.example/in?a=1", "http://login.example"),
+    ] {
+        assert_eq!(from(url).redirected(&asked).as_deref(), Some(origin), "{url}");
+    }
+    // a layer that rebuilds a response may lose its address
+    let rebuilt = reqwest::Response::from(Response::new(""));
+    assert_eq!(rebuilt.redirected(&asked), None);
+    assert_eq!(<Response<Full<Bytes>> as ReadAnswer>::asked(&request), None);
 }

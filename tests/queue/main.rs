@@ -14,6 +14,7 @@ mod dead_letters;
 mod deliver;
 mod lease;
 mod memory;
+mod outage;
 mod readiness;
 mod settle;
 mod shutdown;

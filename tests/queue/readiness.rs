@@ -225,3 +225,93 @@ async fn a_buffer_serves_a_service_that_is_not_clone() {
     worker.stop().await;
     assert_eq!(seen.len(), 2);
 }
+
+/// The instance that was made ready first holds the place; a second one, which was ready only to refuse, is not called for it.
+#[tokio::test(start_paused = true)]
+async fn the_instance_that_holds_the_place_of_a_limit_is_the_one_that_is_called() {
+    for concurrency in [2, 3, 8] {
+        let queue = memory();
+        put(&queue, ["a"]).await;
+        let service = service_fn(|_: Message| async { Ok::<_, Infallible>(()) });
+        let shed = ServiceBuilder::new().load_shed().concurrency_limit(1).service(service);
+        let worker = running!(Worker::new(queue.clone(), shed).with_concurrency(concurrency));
+        pass(secs(1)).await;
+        worker.stop().await;
+        let stats = queue.stats().await.unwrap();
+        assert_eq!((stats.done, stats.parked), (1, 0), "concurrency {concurrency}");
+    }
+}
+
+/// Three instances are ready and there is one message: while it runs, the two others hold no place of the limit.
+#[tokio::test(start_paused = true)]
+async fn instances_that_are_not_used_are_dropped_before_the_call() {
+    let queue = memory();
+    put(&queue, ["a"]).await;
+    let limit = tower::limit::GlobalConcurrencyLimitLayer::new(3);
+    let free = Arc::new(AtomicUsize::new(0));
+    let (others, found) = (limit.clone(), free.clone());
+    let service = service_fn(move |_: Message| {
+        let at_call = (0..3).map(|_| ServiceBuilder::new().layer(others.clone()).service(service_fn(nothing)));
+        let mut taken: Vec<_> = at_call.collect();
+        let mut cx = Context::from_waker(std::task::Waker::noop());
+        let ready = taken.iter_mut().map(|other| other.poll_ready(&mut cx)).filter(Poll::is_ready).count();
+        found.store(ready, SeqCst);
+        async { Ok::<_, Infallible>(()) }
+    });
+    let limited = ServiceBuilder::new().layer(limit).service(service);
+    let worker = running!(Worker::new(queue.clone(), limited).with_concurrency(3));
+    pass(secs(1)).await;
+    worker.stop().await;
+    assert_eq!(free.load(SeqCst), 2);
+}
+
+async fn nothing((): ()) -> Result<(), Infallible> {
+    Ok(())
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_store_that_is_slow_holds_up_no_limit_that_others_share() {
+    let (queue, faults) = faulty();
+    put(&queue, ["a", "b", "c"]).await;
+    *faults.claim_takes.lock().unwrap() = secs(10);
+    let limit = tower::limit::GlobalConcurrencyLimitLayer::new(2);
+    let seen = Seen::new();
+    let noted = seen.clone();
+    let service = service_fn(move |message: Message| {
+        noted.note(&message);
+        async { Ok::<_, Infallible>(()) }
+    });
+    let limited = ServiceBuilder::new().layer(limit).service(service);
+    let mut other = limited.clone();
+    let worker = running!(Worker::new(queue.clone(), limited).with_concurrency(2));
+    pass(secs(2)).await;
+    assert_eq!(faults.claims.load(SeqCst), 1, "the claim is on its way");
+    let ready = std::future::poll_fn(|cx| other.poll_ready(cx));
+    tokio::time::timeout(millis(1), ready).await.expect("a place is free").unwrap();
+    // the place of the other is taken: one of the two messages begins, the other one goes back
+    pass(secs(9)).await;
+    assert_eq!(seen.attempts(), [1]);
+    drop(other);
+    pass(secs(60)).await;
+    worker.stop().await;
+    assert_eq!(seen.attempts(), [1, 1, 1], "handed back with its attempt");
+    assert_eq!(queue.stats().await.unwrap().done, 3);
+}
+
+/// What cannot begin within a third of its lease is handed back, with its attempt.
+#[tokio::test(start_paused = true)]
+async fn messages_that_a_slow_store_gave_to_a_service_that_is_busy_by_then_go_back() {
+    let (queue, faults) = faulty();
+    put(&queue, ["a", "b"]).await;
+    *faults.claim_takes.lock().unwrap() = secs(5);
+    let gate = Gate::new(true);
+    let worker = running!(Worker::new(queue.clone(), gate.clone()).with_concurrency(2).with_lease(secs(30)));
+    pass(secs(2)).await;
+    gate.open.store(false, SeqCst);
+    pass(secs(14)).await;
+    assert_eq!((gate.seen.len(), queue.stats().await.unwrap().ready), (0, 2));
+    gate.open.store(true, SeqCst);
+    pass(secs(20)).await;
+    worker.stop().await;
+    assert_eq!(gate.seen.attempts(), [1, 1]);
+}

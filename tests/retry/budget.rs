@@ -3,6 +3,7 @@
 use crate::script::{Script, Step, error, get, status};
 use std::{sync::Arc, time::Duration};
 use steadfast::{
+    classify::Origin,
     registry::{Value, registry},
     retry::{Allowance, Attempts, Budget, Budgets, NoRetry, Permit, RetryLayer, Stop},
     setting::Ratio,
@@ -150,38 +151,42 @@ async fn without_a_budget_only_the_policy_counts() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_dead_authority_does_not_use_up_the_retries_of_another() {
-    let budgets = Budgets::per_authority(Allowance::new().with_start(2).without_trickle());
+async fn a_dead_origin_does_not_use_up_the_retries_of_another() {
+    let budgets = Budgets::per_origin(Allowance::new().with_start(2).without_trickle());
     let layer = RetryLayer::default().with_budget(budgets.clone());
-    let to = |authority: &str| {
+    let to = |origin: &str| {
         let mut request = get();
-        *request.uri_mut() = format!("http://{authority}/").parse().unwrap();
+        *request.uri_mut() = origin.parse().unwrap();
         request
     };
     let script = Script::always(503);
     let watch = script.watch();
     let service = layer.layer(script);
     for _ in 0..10 {
-        service.clone().oneshot(to("dead.example:80")).await.unwrap();
+        service.clone().oneshot(to("http://dead.example/")).await.unwrap();
     }
     assert_eq!(watch.calls(), 12);
-    service.clone().oneshot(to("other.example:80")).await.unwrap();
+    service.clone().oneshot(to("http://other.example:80/")).await.unwrap();
     assert_eq!(watch.calls(), 15);
-    let left = |authority| budgets.of(Some(authority)).unwrap().left();
-    assert_eq!((left("dead.example:80"), left("other.example:80"), left("third.example:80")), (0, 0, 2));
+    let left = |origin| budgets.of(Origin::parse(origin)).unwrap().left();
+    assert_eq!(
+        (left("HTTP://Dead.Example:80"), left("http://other.example"), left("https://other.example")),
+        (0, 0, 2)
+    );
     assert_eq!(budgets.of(None).unwrap().left(), 2);
 }
 
 #[tokio::test(start_paused = true)]
-async fn authorities_beyond_the_limit_share_one_budget() {
-    let budgets = Budgets::per_authority(Allowance::new().with_start(1).without_trickle());
-    for n in 0..Budgets::AUTHORITIES {
-        budgets.of(Some(&format!("host{n}"))).unwrap();
+async fn origins_beyond_the_limit_share_one_budget() {
+    let budgets = Budgets::per_origin(Allowance::new().with_start(1).without_trickle());
+    let of = |origin: &str| budgets.of(Origin::parse(origin)).unwrap();
+    for n in 0..Budgets::ORIGINS {
+        of(&format!("http://host{n}"));
     }
-    budgets.of(Some("one more")).unwrap().withdraw(1).unwrap().spend();
-    assert_eq!(budgets.of(Some("and another")).unwrap().left(), 0);
+    of("http://one.more").withdraw(1).unwrap().spend();
+    assert_eq!(of("http://and.another").left(), 0);
     assert_eq!(budgets.of(None).unwrap().left(), 0);
-    assert_eq!(budgets.of(Some("host7")).unwrap().left(), 1);
+    assert_eq!(of("http://HOST7:80").left(), 1);
 }
 
 #[tokio::test(start_paused = true)]

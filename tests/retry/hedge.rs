@@ -15,7 +15,7 @@ use std::{
 };
 use steadfast::{
     attempt::Attempt,
-    classify::{ByResult, Http, Repeatable},
+    classify::{ByResult, Http, Origin, Repeatable},
     error::{BoxError, find},
     registry::{Value, registry},
     retry::{
@@ -98,15 +98,172 @@ async fn a_failure_before_the_delay_comes_out_at_once() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_failed_answer_is_dropped_as_soon_as_the_other_attempt_is_alone() {
-    let script = Script::new([late(110, 503), Step::Hang]);
+async fn a_failed_response_is_held_until_the_other_attempt_ends_and_goes_with_the_call() {
+    for [steps, steps_after] in [
+        [[late(110, 503), Step::Hang], [late(110, 503), late(200, 200)]],
+        [[Step::Hang, late(10, 503)], [late(300, 200), late(10, 503)]],
+    ] {
+        let budget = only(1);
+        let script = Script::new(steps);
+        let watch = script.watch();
+        let mut service = HedgeLayer::new(ms(100)).with_budget(budget.clone()).layer(script);
+        let call = tokio::spawn(service.ready().await.unwrap().call(get()));
+        tokio::time::sleep(ms(200)).await;
+        assert_eq!((watch.calls(), watch.running(), watch.answers_alive(), budget.left()), (2, 1, 1, 0));
+        call.abort();
+        assert!(call.await.unwrap_err().is_cancelled());
+        assert_eq!((watch.running(), watch.answers_alive()), (0, 0));
+        assert_eq!(course(HedgeLayer::new(ms(100)), steps_after).await.0, 200);
+    }
+}
+
+/// What comes out of two attempts that end in these, in either order: the first one listed, whenever it comes.
+async fn assert_wins(better: fn() -> Step, worse: fn() -> Step, what: &str) {
+    let name = |result: Result<Response<Body>, BoxError>| match result {
+        Ok(response) => format!("{} {:?}", response.status(), response.headers().get("retry-after")),
+        Err(error) => error.to_string(),
+    };
+    let expected = name(Script::new([better()]).ready().await.unwrap().call(get()).await);
+    for better_first in [true, false] {
+        let calls = AtomicU32::new(0);
+        let service = service_fn(move |request: Request<Body>| {
+            let first = calls.fetch_add(1, SeqCst) == 0;
+            let mut script = Script::new([if first == better_first { better() } else { worse() }]);
+            async move {
+                // the first one ends while the second is at work, or the other way round
+                tokio::time::sleep(if first { ms(150) } else { ms(100) }).await;
+                script.ready().await.unwrap().call(request).await
+            }
+        });
+        let response = HedgeLayer::new(ms(100)).layer(Clonable(Arc::new(std::sync::Mutex::new(service))));
+        assert_eq!(name(response.oneshot(get()).await), expected, "{what}, better first: {better_first}");
+    }
+}
+
+/// A service that all clones share.
+struct Clonable<S>(Arc<std::sync::Mutex<S>>);
+
+impl<S> Clone for Clonable<S> {
+    fn clone(&self) -> Self {
+        Self(self.0.clone())
+    }
+}
+
+impl<S: Service<Req>, Req> Service<Req> for Clonable<S> {
+    type Response = S::Response;
+    type Error = S::Error;
+    type Future = S::Future;
+
+    fn poll_ready(&mut self, cx: &mut std::task::Context<'_>) -> std::task::Poll<Result<(), S::Error>> {
+        self.0.lock().unwrap().poll_ready(cx)
+    }
+
+    fn call(&mut self, request: Req) -> S::Future {
+        self.0.lock().unwrap().call(request)
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_better_of_two_outcomes_comes_out_whichever_attempt_had_it() {
+    use crate::script::{io, with_header};
+    use std::io::ErrorKind::{ConnectionRefused, ConnectionReset};
+    let overloaded = || with_header(503, "retry-after", 7);
+    let refused = || error(steadfast::error::Refused::new("below", "open"));
+    let timeout = || error(Elapsed::new(steadfast::timeout::Limit::Attempt, 1));
+    // good ones, over any failure
+    for good in [200, 201, 204, 301, 302, 303, 304, 307, 308, 400, 401, 404, 409, 410, 422, 501] {
+        let good: fn() -> Step = match good {
+            200 => || status(200),
+            201 => || status(201),
+            204 => || status(204),
+            301 => || status(301),
+            302 => || status(302),
+            303 => || status(303),
+            304 => || status(304),
+            307 => || status(307),
+            308 => || status(308),
+            400 => || status(400),
+            401 => || status(401),
+            404 => || status(404),
+            409 => || status(409),
+            410 => || status(410),
+            422 => || status(422),
+            _ => || status(501),
+        };
+        assert_wins(good, || status(503), "good over 503").await;
+        assert_wins(good, || status(429), "good over 429").await;
+        assert_wins(good, || io(ConnectionReset), "good over a reset").await;
+    }
+    assert_wins(overloaded, || status(503), "a hint over none").await;
+    assert_wins(overloaded, || status(500), "a hint over a fault").await;
+    assert_wins(|| status(429), || status(502), "429 over 502").await;
+    assert_wins(|| status(503), || io(ConnectionReset), "a response over an error").await;
+    assert_wins(|| status(500), || io(ConnectionReset), "a response over an error").await;
+    assert_wins(|| status(503), timeout, "a response over a timeout").await;
+    assert_wins(|| io(ConnectionReset), timeout, "a reset over a timeout").await;
+    // whatever may have been executed is not taken for a call that was never sent
+    for executed in [|| status(503), || status(500), || io(ConnectionReset), timeout as fn() -> Step] {
+        assert_wins(executed, || io(ConnectionRefused), "over never sent").await;
+        assert_wins(executed, refused, "over a refusal").await;
+    }
+    assert_wins(|| io(ConnectionRefused), refused, "never sent over a refusal").await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn two_hedge_layers_make_two_calls_and_not_four() {
+    let script = Script::new([Step::Hang, Step::Hang]);
     let watch = script.watch();
-    let mut service = HedgeLayer::new(ms(100)).layer(script);
-    let call = tokio::spawn(service.ready().await.unwrap().call(get()));
-    tokio::time::sleep(ms(200)).await;
-    assert_eq!((watch.calls(), watch.running(), watch.answers_alive()), (2, 1, 0));
-    call.abort();
-    assert!(call.await.unwrap_err().is_cancelled());
+    let inner = HedgeLayer::new(ms(50));
+    let client = ServiceBuilder::new().layer(HedgeLayer::new(ms(100))).layer(inner.clone()).service(script);
+    assert!(tokio::time::timeout(ms(1000), client.oneshot(get())).await.is_err());
+    assert_eq!((watch.calls(), watch.running()), (2, 0));
+    // a retry layer in between, whose second attempt is called from within a poll
+    let script = Script::new([status(503), Step::Hang, Step::Hang]);
+    let watch = script.watch();
+    let retry = RetryLayer::default();
+    let client =
+        ServiceBuilder::new().layer(HedgeLayer::new(ms(500))).layer(retry).layer(inner.clone()).service(script);
+    assert!(tokio::time::timeout(ms(2000), client.oneshot(get())).await.is_err());
+    assert_eq!(watch.calls(), 3);
+    // what the layer above does not hedge is not hedged below either, and what stands beside it is
+    let script = Script::new([Step::Hang, status(200)]);
+    let watch = script.watch();
+    inner.layer(script).oneshot(get()).await.unwrap();
+    assert_eq!(watch.calls(), 2);
+}
+
+#[tokio::test(start_paused = true)]
+async fn each_attempt_of_a_retry_layer_may_be_hedged_as_far_as_the_budget_goes() {
+    for (budget, calls) in [(0, 3), (1, 4), (2, 5), (10, 6)] {
+        let budget = only(budget);
+        let script = Script::new((0..10).map(|_| late(150, 503)));
+        let watch = script.watch();
+        let hedge = HedgeLayer::new(ms(100)).with_budget(budget);
+        let client = ServiceBuilder::new().layer(RetryLayer::default()).layer(hedge).service(script);
+        assert_eq!(client.oneshot(get()).await.unwrap().status(), 503);
+        assert_eq!(watch.calls(), calls);
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_permit_of_a_second_attempt_goes_back_as_soon_as_it_cannot_start() {
+    let budget = only(1);
+    let script = Script::new([Step::Hang]).with_ready([Ready::Yes, Ready::Error]);
+    let mut service = HedgeLayer::new(ms(100)).with_budget(budget.clone()).layer(script);
+    let mut call = Box::pin(service.ready().await.unwrap().call(get()));
+    assert!(tokio::time::timeout(ms(200), &mut call).await.is_err());
+    // the call is still at work
+    assert_eq!(budget.left(), 1);
+    drop(call);
+
+    // dropped while it waits for readiness
+    let script = Script::new([Step::Hang]).with_ready([Ready::Yes, Ready::Never]);
+    let mut service = HedgeLayer::new(ms(100)).with_budget(budget.clone()).layer(script);
+    let mut call = Box::pin(service.ready().await.unwrap().call(get()));
+    assert!(tokio::time::timeout(ms(200), &mut call).await.is_err());
+    assert_eq!(budget.left(), 0);
+    drop(call);
+    assert_eq!(budget.left(), 1);
 }
 
 #[tokio::test(start_paused = true)]
@@ -179,21 +336,33 @@ async fn a_success_pays_once_into_a_budget_that_retry_and_hedge_share() {
 
 #[tokio::test(start_paused = true)]
 async fn a_budget_of_its_own_is_paid_into_below_a_retry_layer_too() {
-    let hedge = HedgeLayer::new(ms(100));
-    let client = ServiceBuilder::new().layer(RetryLayer::default()).layer(hedge.clone()).service(Script::always(200));
-    for _ in 0..5 {
+    for hedge in [HedgeLayer::new(ms(100)), HedgeLayer::after_p95(ms(100))] {
+        let budget = hedge.budgets().of(None).unwrap();
+        let spend = || budget.withdraw(1).map(steadfast::retry::Permit::spend);
+        assert_eq!((0..20).map_while(|_| spend()).count(), 10);
+        let client = ServiceBuilder::new().layer(RetryLayer::default()).layer(hedge).service(Script::always(200));
+        // one in twenty, and nothing besides
+        for _ in 0..39 {
+            client.clone().oneshot(get()).await.unwrap();
+            tokio::time::advance(ms(60_000)).await;
+        }
+        assert_eq!(budget.left(), 1);
         client.clone().oneshot(get()).await.unwrap();
+        assert_eq!(budget.left(), 2);
+        for _ in 0..1000 {
+            client.clone().oneshot(get()).await.unwrap();
+        }
+        assert_eq!(budget.left(), 10);
     }
-    assert_eq!(hedge.budgets().of(None).unwrap().left(), 11);
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_dead_authority_does_not_use_up_the_hedges_of_another() {
-    let budgets = steadfast::retry::Budgets::per_authority(Allowance::new().with_start(1).without_trickle());
+async fn a_dead_origin_does_not_use_up_the_hedges_of_another() {
+    let budgets = steadfast::retry::Budgets::per_origin(Allowance::new().with_start(1).without_trickle());
     let service = HedgeLayer::new(ms(100)).with_budget(budgets.clone()).layer(Script::new([Step::Hang, late(1, 200)]));
     service.oneshot(get()).await.unwrap();
-    let left = |authority| budgets.of(Some(authority)).unwrap().left();
-    assert_eq!((left("example.com"), left("other.example")), (0, 1));
+    let left = |origin| budgets.of(Origin::parse(origin)).unwrap().left();
+    assert_eq!((left("HTTP://EXAMPLE.com:80"), left("https://example.com")), (0, 1));
 }
 
 #[tokio::test(start_paused = true)]

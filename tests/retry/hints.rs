@@ -133,3 +133,15 @@ async fn a_repeated_grpc_request_says_how_many_attempts_there_were() {
         watch.seen(|seen| seen.headers.get("grpc-previous-rpc-attempts").map(|v| v.to_str().unwrap().to_owned()));
     assert_eq!(said, [None, Some("1".to_owned()), Some("2".to_owned())]);
 }
+
+#[tokio::test(start_paused = true)]
+async fn a_reset_in_milliseconds_is_waited_for_and_no_longer() {
+    let headers = vec![
+        ("date", "Sun, 06 Nov 1994 08:49:37 GMT".to_owned()),
+        ("x-ratelimit-remaining", "0".to_owned()),
+        ("x-ratelimit-reset", "784111787000".to_owned()),
+    ];
+    let script = Script::new([crate::script::Step::Status(429, headers), status(200)]);
+    let (_, times) = run(script, steady(SECOND)).await;
+    assert!((10 * SECOND..12 * SECOND).contains(&times[1]), "{times:?}");
+}

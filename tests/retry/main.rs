@@ -25,3 +25,4 @@ mod server;
 mod statics;
 mod telemetry;
 mod tower_adapters;
+mod uploads;

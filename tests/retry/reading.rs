@@ -218,3 +218,41 @@ async fn frames_that_were_read_ahead_come_in_order_and_once() {
         assert_eq!(body.to_bytes(), "abc");
     }
 }
+
+/// Answers 200 with these frames of gRPC-Web, each time the next ones. How often it was called, and the body that came out.
+async fn web(content_type: &'static str, limit: usize, answers: Vec<Vec<&'static [u8]>>) -> (usize, Vec<u8>) {
+    let calls = Arc::new(AtomicUsize::new(0));
+    let counted = calls.clone();
+    let service = service_fn(move |_: Request<Full<bytes::Bytes>>| {
+        let frames = &answers[counted.fetch_add(1, SeqCst).min(answers.len() - 1)];
+        let frame =
+            |frame: &&'static [u8]| Ok::<_, Infallible>(http_body::Frame::data(bytes::Bytes::from_static(frame)));
+        let frames: Vec<_> = frames.iter().map(frame).collect();
+        let body = Body::new(http_body_util::StreamBody::new(tokio_stream::iter(frames)));
+        std::future::ready(Response::builder().header("content-type", content_type).body(body))
+    });
+    let response = RetryLayer::default().read_ahead(limit).layer(service).oneshot(get()).await.unwrap();
+    let body = response.into_body().collect().await.unwrap().to_bytes();
+    (calls.load(SeqCst), body.to_vec())
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_grpc_web_status_is_seen_when_its_frame_was_read_ahead() {
+    const MESSAGE: &[u8] = b"\0\0\0\0\x02hi";
+    const AWAY: &[u8] = b"\x80\0\0\0\x10grpc-status:14\r\n";
+    const WELL: &[u8] = b"\x80\0\0\0\x0fgrpc-status:0\r\n";
+    let binary = "application/grpc-web+proto";
+    let well = [MESSAGE, WELL].concat();
+    let (start, end) = AWAY.split_at(3);
+    // behind a message; cut inside of the frame; without a message, where the first frame is enough
+    for (limit, first) in [(1000, vec![MESSAGE, AWAY]), (1000, vec![start, end]), (0, vec![AWAY])] {
+        assert_eq!(web(binary, limit, vec![first, vec![MESSAGE, WELL]]).await, (2, well.clone()));
+    }
+    assert_eq!(web(binary, 1000, vec![vec![MESSAGE, WELL]]).await, (1, well));
+    // beyond the limit it is not seen, and without a status the head counts
+    assert_eq!(web(binary, 1, vec![vec![MESSAGE, AWAY]]).await.0, 1);
+    assert_eq!(web(binary, 1000, vec![vec![MESSAGE]]).await.0, 1);
+    let (text, hi) = ("application/grpc-web-text", &b"AAAAAAJoaQ=="[..]);
+    let away = vec![hi, b"gAAAABBncnBj", b"LXN0YXR1czoxNA0K"];
+    assert_eq!(web(text, 1000, vec![away, vec![hi]]).await, (2, hi.to_vec()));
+}

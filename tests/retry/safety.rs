@@ -165,6 +165,18 @@ async fn a_conflict_is_repeated_only_to_a_keyed_call_with_a_hint() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_403_and_a_413_are_repeated_after_their_hint_if_the_request_may_be() {
+    let keyed = || request("POST", &[("idempotency-key", "k")]);
+    for code in [403, 413] {
+        let busy = || with_header(code, "retry-after", 1);
+        assert_eq!((calls(get(), busy).await, calls(keyed(), busy).await), (3, 3), "{code}");
+        assert_eq!(calls(request("POST", &[]), busy).await, 1, "{code}");
+        assert_eq!(calls(get(), || with_header(code, "retry-after", 0)).await, 1, "zero is no hint");
+        assert_eq!(calls(get(), || with_header(code, "retry-after", 3600)).await, 1, "an hour is beyond the cap");
+    }
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_refusal_is_waited_for_when_it_says_how_long_and_that_is_not_long() {
     let open = |after: Option<Duration>| {
         let refused = Refused::new("payments", "circuit open");

@@ -79,3 +79,57 @@ async fn a_file_that_was_worked_off_shrinks() {
     };
     tokio::time::timeout(std::time::Duration::from_secs(10), shrunk).await.expect("free pages are given back");
 }
+
+/// A file of version 1, as the first version of this crate left it: what lies in it is still there, and counts go on.
+#[tokio::test]
+async fn a_file_of_version_1_is_brought_up_to_date_and_loses_nothing() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("store.db");
+    let conn = Connection::open(&path).unwrap();
+    conn.execute_batch(include_str!("../../src/store/sqlite/schema/1.sql")).unwrap();
+    conn.execute_batch(
+        "INSERT INTO steadfast_meta(key, value) VALUES('schema', 1);
+         INSERT INTO steadfast_queue(id, queue, state, due, attempt, epoch, enqueued_at, expires_at, max_age, reason, body)
+         VALUES(randomblob(16), 'q', 1, 1, 3, 0, 1, 9000000000000000, 9000000000000000, NULL, x'61'),
+               (randomblob(16), 'q', 4, 1, 7, 0, 1, 9000000000000000, 9000000000000000, 'exhausted', x'62');",
+    )
+    .unwrap();
+    drop(conn);
+    let store = SqliteStore::open(&path).unwrap();
+    let message = store.claim("q", super::up_to(10)).await.unwrap().remove(0);
+    assert_eq!(
+        (message.body().as_ref(), message.attempt(), message.not_sent(), message.refused()),
+        (&b"a"[..], 4, 0, 0)
+    );
+    let letter = store.dead("q", &steadfast::queue::Filter::all(), None, 10).await.unwrap().remove(0);
+    assert_eq!((letter.attempts, letter.not_sent, letter.refused), (7, 0, 0));
+    drop(store);
+    let version = "SELECT value FROM steadfast_meta WHERE key = 'schema'";
+    let version: i64 = Connection::open(&path).unwrap().query_row(version, [], |row| row.get(0)).unwrap();
+    assert_eq!(version, 2);
+}
+
+#[tokio::test]
+async fn what_used_no_attempt_is_counted_across_a_restart() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("store.db");
+    let store = SqliteStore::open(&path).unwrap();
+    enqueue(&store, "q", "a".to_owned()).await.unwrap();
+    for (n, outcome) in ["not_sent", "not_sent", "refused"].into_iter().enumerate() {
+        let store = SqliteStore::open(&path).unwrap();
+        let message = store.claim("q", super::up_to(1)).await.unwrap().remove(0);
+        assert_eq!((message.attempt(), message.not_sent() + message.refused()), (1, u32::try_from(n).unwrap()));
+        let attempted = steadfast::queue::Attempted {
+            attempt: message.attempt(),
+            at: std::time::SystemTime::UNIX_EPOCH,
+            duration: std::time::Duration::ZERO,
+            outcome: outcome.to_owned(),
+            status: None,
+            error: String::new(),
+        };
+        let park = steadfast::queue::Settle::Park { after: std::time::Duration::ZERO, attempted };
+        store.settle(vec![(message.lease(), park)]).await.unwrap()[0].unwrap();
+    }
+    let message = SqliteStore::open(&path).unwrap().claim("q", super::up_to(1)).await.unwrap().remove(0);
+    assert_eq!((message.attempt(), message.not_sent(), message.refused()), (1, 2, 1));
+}

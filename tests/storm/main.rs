@@ -8,6 +8,7 @@
 #![allow(unreachable_pub, reason = "modules of one binary")]
 
 mod chance;
+mod hedges;
 mod outage;
 mod overload;
 mod tiers;

@@ -19,7 +19,7 @@ fn quotes_backslashes_and_controls_are_escaped_and_nothing_else() {
 #[test]
 fn the_document_is_as_long_as_its_buffer_where_nothing_is_escaped() {
     let problem = Problem::new(StatusCode::SERVICE_UNAVAILABLE, "refused").with_detail("refused by x: circuit open");
-    let response = problem.with_retry_after(Duration::from_millis(1)).into_response(false);
+    let response = problem.with_retry_after(Duration::from_millis(1)).into_response(None);
     let json = "{\"title\":\"refused\",\"status\":503,\"detail\":\"refused by x: circuit open\"}";
     assert_eq!(response.headers()["retry-after"], "1");
     let body = response.into_body();
@@ -30,7 +30,7 @@ fn the_document_is_as_long_as_its_buffer_where_nothing_is_escaped() {
 
 #[test]
 fn a_title_alone_and_what_has_to_be_escaped_are_whole_documents() {
-    let body = |problem: Problem| problem.into_response(false).into_body();
+    let body = |problem: Problem| problem.into_response(None).into_body();
     assert_eq!(body(Problem::new(StatusCode::BAD_REQUEST, "no")), "{\"title\":\"no\",\"status\":400}");
     let problem = Problem::new(StatusCode::BAD_REQUEST, "\"").with_detail("\n");
     assert_eq!(body(problem), "{\"title\":\"\\\"\",\"status\":400,\"detail\":\"\\u000a\"}");

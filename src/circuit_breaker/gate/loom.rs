@@ -1,6 +1,8 @@
 //! Every order in which two threads can meet at the gate, none left out, as far as loom's memory model goes:
 //! `cargo rustc --lib --profile test --all-features -- --cfg steadfast_loom` builds these tests, `./test` runs them.
 
+mod bodies;
+
 use super::Gate;
 use crate::circuit_breaker::{
     Config, State, View, Window,

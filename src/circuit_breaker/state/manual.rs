@@ -63,6 +63,7 @@ impl Machine {
         if config.window != self.config.window {
             self.samples = mem::replace(&mut self.samples, Samples::None).resized(&config.window);
             self.in_flight.lose_samples();
+            self.windows = self.windows.wrapping_add(1);
         }
         self.config = config;
         // what is due when is to be found again

@@ -19,6 +19,11 @@ pub(super) enum Event {
     ModeEnds,
     Crosses(u32),
     LeaseEnds,
+    /// The lease of a probe that has the head of its response.
+    LeaseComesBack {
+        slot: u32,
+        started: u64,
+    },
     RampEnds,
 }
 
@@ -50,6 +55,11 @@ impl Machine {
                 Event::ModeEnds => self.mode_ends(at),
                 Event::Crosses(slot) => self.crosses(slot, at),
                 Event::LeaseEnds => self.trip(Reason::LeaseExpired, at),
+                Event::LeaseComesBack { slot, started } => {
+                    // healthy so far: it holds no permit any longer, and moves nothing
+                    let removed = self.in_flight.remove(slot, started);
+                    self.probes.give_back(removed.is_some_and(|removed| removed.sample.is_some()));
+                }
                 Event::RampEnds => self.ramp = None,
             }
         }
@@ -77,10 +87,16 @@ impl Machine {
         let slow = nanos(self.config.slow);
         let crosses = self.in_flight.first_waiting().filter(|_| self.config.tracks_in_flight());
         let crosses = crosses.map(|(slot, started)| (started.saturating_add(slow), Event::Crosses(slot)));
-        let lease = self.in_flight.oldest().filter(|_| self.phase == Phase::HalfOpen);
-        let lease = lease.map(|started| started.saturating_add(nanos(self.config.probe_lease())));
-        let lease = lease.filter(|at| *at != NEVER).map(|at| (at, Event::LeaseEnds));
-        [mode, ramp, crosses, lease].into_iter().flatten().min_by_key(|(at, _)| *at)
+        let [mut lease, mut comes_back] = [None, None];
+        if self.phase == Phase::HalfOpen {
+            let ends =
+                |started: u64| Some(started.saturating_add(nanos(self.config.probe_lease()))).filter(|at| *at != NEVER);
+            lease = self.in_flight.oldest().and_then(ends).map(|at| (at, Event::LeaseEnds));
+            let answered = self.in_flight.oldest_answered();
+            comes_back = answered
+                .and_then(|(slot, started)| ends(started).map(|at| (at, Event::LeaseComesBack { slot, started })));
+        }
+        [mode, ramp, crosses, lease, comes_back].into_iter().flatten().min_by_key(|(at, _)| *at)
     }
 
     fn crosses(&mut self, slot: u32, at: u64) {

@@ -10,8 +10,9 @@ pub(in crate::circuit_breaker) enum Standing {
     /// They have leave. Until `calm_until` successes may be told later and together ([`take_over`](Machine::take_over)): they,
     /// however many, move nothing, and belong in one bucket. `None`: each has to be recorded by itself.
     Flows { calm_until: Option<u64> },
-    /// They have to ask for leave, since those in flight are kept track of. Time alone changes nothing before `due`.
-    Tracked { due: u64 },
+    /// They have to ask for leave, since those in flight are kept track of. Time alone changes nothing before `due`. Of calls
+    /// that are in flight no more, successes may be told later, as above.
+    Tracked { due: u64, calm_until: Option<u64> },
     /// They are refused.
     Refuses { state: State, until: u64 },
 }
@@ -20,7 +21,9 @@ impl Machine {
     pub(in crate::circuit_breaker) fn standing(&self) -> Standing {
         match (self.mode, self.phase) {
             (Mode::Auto, Phase::Closed) if self.ramp.is_some() => Standing::Asks,
-            (Mode::Auto, Phase::Closed) if self.config.tracks_in_flight() => Standing::Tracked { due: self.due },
+            (Mode::Auto, Phase::Closed) if self.config.tracks_in_flight() => {
+                Standing::Tracked { due: self.due, calm_until: self.calm_until() }
+            }
             (Mode::Auto, Phase::Closed) => Standing::Flows { calm_until: self.calm_until() },
             (Mode::Auto, Phase::Open) => Standing::Refuses { state: State::Open, until: self.until },
             (Mode::ForcedOpen, _) => Standing::Refuses { state: State::ForcedOpen, until: self.mode_until },

@@ -4,9 +4,24 @@ use crate::{
 };
 use http::{HeaderMap, HeaderName, HeaderValue, Method};
 use reqwest::{Body, Request, Response, Url};
-use std::fmt;
+use std::{any::Any, fmt};
 
 /// POST to one URL, as a `reqwest::Request`: the same as [`ToHttp`](crate::queue::ToHttp).
+///
+/// Build the client with `redirect::Policy::none()`: one that follows redirects hands the body to whatever address the
+/// destination names. A message whose response comes from another address is dead as `rejected` all the same, since nothing
+/// shows that the destination has taken it.
+///
+/// ```
+/// use reqwest::{Client, redirect::Policy};
+/// use steadfast::{place::reqwest::ToReqwest, queue::Deliver, stack::ClientStack};
+/// use tower::Layer;
+///
+/// # fn main() -> Result<(), Box<dyn std::error::Error + Send + Sync>> {
+/// let client = Client::builder().redirect(Policy::none()).build()?;
+/// let deliver = Deliver::new(client, ToReqwest::new("https://crm.example.com/orders".parse()?));
+/// # Ok(()) }
+/// ```
 #[derive(Clone)]
 pub struct ToReqwest {
     url: Url,
@@ -39,9 +54,29 @@ impl MakeRequest for ToReqwest {
 }
 
 impl ReadAnswer for Response {
+    fn asked(request: &dyn Any) -> Option<String> {
+        request.downcast_ref::<Request>().map(|request| without_fragment(request.url()).to_owned())
+    }
+
+    fn redirected(&self, asked: &str) -> Option<String> {
+        // one that a layer rebuilt from its parts has lost its address, and is judged as it is
+        let elsewhere = without_fragment(self.url()) != asked && self.url().host_str() != Some(UNKNOWN);
+        // without path and query, which may be secret
+        elsewhere.then(|| self.url().origin().ascii_serialization())
+    }
+
     async fn read(self) -> Report {
         http::Response::<Body>::from(self).read().await
     }
+}
+
+/// The host that reqwest gives to a response which was made of an `http::Response` without an address.
+const UNKNOWN: &str = "no.url.provided.local";
+
+/// The client sends no fragment, and a redirect back to the same address may bring one.
+fn without_fragment(url: &Url) -> &str {
+    let whole = url.as_str();
+    whole.split_once('#').map_or(whole, |(address, _)| address)
 }
 
 // Without the headers: they may be secret.

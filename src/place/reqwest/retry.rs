@@ -6,15 +6,24 @@ use crate::{
 };
 use http::Extensions;
 use reqwest::{Body, Request, Response};
-use std::task::{Context, Poll};
+use std::{
+    fmt,
+    task::{Context, Poll},
+};
 
 /// A reqwest request to be sent again.
 // Its head goes by `try_clone`, which keeps the timeout and the private extensions.
-#[derive(Debug)]
 pub struct ReqwestHandle {
     head: Option<Request>,
     /// `None`: the head has the whole body.
     body: Option<BodyCopy<Body>>,
+}
+
+// Without the request: its URL, headers and body may be secret.
+impl fmt::Debug for ReqwestHandle {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("ReqwestHandle").field("head", &self.head.is_some()).field("body", &self.body).finish()
+    }
 }
 
 impl Replay<Request> for HttpReplay {

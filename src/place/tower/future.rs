@@ -1,6 +1,6 @@
 use crate::{
     attempt::Attempt,
-    classify::{Failure, LastAttempt, Outcome, of_error},
+    classify::{Failure, LastAttempt, of_error},
     retry::{Budget, Permit, disclose},
 };
 use pin_project_lite::pin_project;
@@ -68,50 +68,40 @@ where
 
 impl<S, P, Req> Future for PolicyFuture<S, P, Req>
 where
-    S: Service<Req, Error: 'static>,
+    S: Service<Req, Error: 'static> + Clone,
     P: Policy<Req, S::Response, S::Error>,
 {
     type Output = Result<S::Response, S::Error>;
 
-    fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
-        let mut result = ready!(self.as_mut().poll_attempts(cx));
-        if let (Err(error), Some(last)) = (&mut result, self.executed) {
-            disclose(error, last);
-        }
-        Poll::Ready(result)
-    }
-}
-
-impl<S, P, Req> PolicyFuture<S, P, Req>
-where
-    S: Service<Req, Error: 'static>,
-    P: Policy<Req, S::Response, S::Error>,
-{
-    fn poll_attempts(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Result<S::Response, S::Error>> {
+    fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
         let mut this = self.project();
         loop {
             match this.state.as_mut().project() {
                 StateProj::Calling { call } => {
                     let mut result = ready!(this.attempt.run(|| call.poll(cx)));
-                    let Some(request) = this.next.as_mut() else { return Poll::Ready(result) };
+                    let executed = executed(&result, *this.attempt);
+                    let before = *this.executed;
+                    let Some(request) = this.next.as_mut() else { return Poll::Ready(disclosed(result, before)) };
                     let Some(wait) = this.policy.retry(request, &mut result) else {
                         if let (Ok(_), Some(budget)) = (&result, this.budget.as_ref()) {
                             budget.deposit();
                         }
-                        return Poll::Ready(result);
+                        return Poll::Ready(disclosed(result, before));
                     };
                     // how long the wait is only the policy knows; but none is worth it that has no time left after it
                     if this.attempt.remaining().is_some_and(|left| left < SHORTEST_ATTEMPT) {
-                        return Poll::Ready(result);
+                        return Poll::Ready(disclosed(result, before));
                     }
                     if let Some(budget) = this.budget.as_ref() {
                         match budget.withdraw(1) {
-                            None => return Poll::Ready(result),
+                            None => return Poll::Ready(disclosed(result, before)),
                             permit => *this.permit = permit,
                         }
                     }
-                    *this.executed = executed(&result, this.attempt.number()).or(*this.executed);
                     drop(result); // its connection is free before the wait
+                    *this.executed = executed.or(*this.executed);
+                    // an inner service that refused after it was made ready may still hold a place; a clone holds none
+                    *this.inner = this.inner.clone();
                     this.state.set(State::Waiting { wait });
                 }
                 StateProj::Waiting { wait } => {
@@ -119,7 +109,11 @@ where
                     this.state.set(State::Readying);
                 }
                 StateProj::Readying => {
-                    ready!(this.inner.poll_ready(cx))?;
+                    if let Err(error) = ready!(this.inner.poll_ready(cx)) {
+                        // the attempt does not start: its permit goes back at once
+                        *this.permit = None;
+                        return Poll::Ready(disclosed(Err(error), *this.executed));
+                    }
                     let Some(request) = this.next.take() else { return Poll::Pending };
                     *this.next = this.policy.clone_request(&request);
                     if let Some(permit) = this.permit.take() {
@@ -135,13 +129,18 @@ where
     }
 }
 
-/// The attempt that the policy repeats, if it may have been executed. What its response says only the policy knows.
-fn executed<T, E: 'static>(result: &Result<T, E>, number: u32) -> Option<LastAttempt> {
-    let outcome = match result {
-        Ok(_) => Outcome::Failure(Failure::Transient),
-        Err(error) => of_error(error).outcome(),
-    };
-    LastAttempt::of(outcome, None, number)
+/// The result, whose error is no proof that nothing was sent if an attempt before may have been executed.
+fn disclosed<T, E: 'static>(mut result: Result<T, E>, before: Option<LastAttempt>) -> Result<T, E> {
+    if let (Err(error), Some(last)) = (&mut result, before) {
+        disclose(error, last);
+    }
+    result
+}
+
+/// The attempt, if the server may have executed it. What a response means is known to the policy alone.
+fn executed<T, E: 'static>(result: &Result<T, E>, attempt: Attempt) -> Option<LastAttempt> {
+    let outcome = result.as_ref().err().map_or(Failure::Transient.into(), of_error).outcome();
+    LastAttempt::of(outcome, None, attempt.number())
 }
 
 impl<S, P, Req> fmt::Debug for PolicyFuture<S, P, Req>

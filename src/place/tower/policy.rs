@@ -12,7 +12,9 @@ use std::{fmt, sync::Arc};
 /// It has the same table of what is repeated, the same backoff, hints, budget and deadline, and the same word in the response:
 /// [`Attempts`](crate::retry::Attempts). What tower's engine cannot do is missing: requests have to be `Clone`, layers below do not
 /// see the number of an attempt (a repeated `http::Request` has it in its extensions), nothing is read ahead, a permit is spent
-/// before readiness, and there are no events and metrics.
+/// before readiness, and there are no events and metrics. It sends the request as it came, so the client below cannot be asked
+/// whether there was a connection: a request that is not repeatable is sent again after a failed connect only with
+/// [`Http::without_redirects`].
 ///
 /// ```
 /// use bytes::Bytes;
@@ -62,7 +64,7 @@ impl<P, C, R> TowerPolicy<P, C, R> {
         Self { strategies, budgets: Budget::default().into(), random: Arc::new(Random::new()), turn: None }
     }
 
-    /// A budget that is shared with others, [`Budgets::per_authority`], or [`Budgets::none`].
+    /// A budget that is shared with others, [`Budgets::per_origin`], or [`Budgets::none`].
     #[must_use]
     pub fn with_budget(mut self, budget: impl Into<Budgets>) -> Self {
         self.budgets = budget.into();
@@ -95,7 +97,7 @@ where
             Ok(response) => classify.head(response, repeatable),
             Err(error) => classify.error(error, turn.evidence()),
         };
-        match turn.next(policy, &self.random, verdict, &self.budgets, classify.authority(request)) {
+        match turn.next(policy, &self.random, verdict, &self.budgets, classify.origin(request)) {
             Ok((delay, permit)) => {
                 replay.mark(request, turn.attempt());
                 Some(Wait::new(delay, permit))

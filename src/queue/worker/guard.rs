@@ -1,36 +1,40 @@
-use crate::attempt::Attempt;
+use crate::{attempt::Attempt, classify::Reported};
 use pin_project_lite::pin_project;
 use std::{
     any::Any,
+    mem,
     panic::{AssertUnwindSafe, catch_unwind},
     pin::Pin,
     task::{Context, Poll},
 };
 
 pin_project! {
-    /// Polls with the deadline of the attempt in scope, and gives a panic back as its message.
+    /// Polls with the deadline of the attempt in scope, keeps what the layers below report of theirs, and returns a panic as its
+    /// message.
     pub(super) struct Guarded<F> {
         #[pin]
         inner: F,
         attempt: Attempt,
+        reported: Reported,
     }
 }
 
 impl<F> Guarded<F> {
-    pub(super) const fn new(inner: F, attempt: Attempt) -> Self {
-        Self { inner, attempt }
+    pub(super) fn new(inner: F, attempt: Attempt) -> Self {
+        Self { inner, attempt, reported: Reported::default() }
     }
 }
 
 impl<F: Future> Future for Guarded<F> {
-    type Output = Result<F::Output, String>;
+    type Output = Result<(F::Output, Reported), String>;
 
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
         let this = self.project();
-        let poll = || this.inner.poll(cx);
+        let reported = this.reported;
+        let poll = || reported.listen(|| this.inner.poll(cx));
         // Unwind safe: after a panic the future is only dropped, and nothing else of the worker was borrowed.
         match this.attempt.scope(|| catch_unwind(AssertUnwindSafe(poll))).0 {
-            Ok(polled) => polled.map(Ok),
+            Ok(polled) => polled.map(|out| Ok((out, mem::take(reported)))),
             Err(payload) => Poll::Ready(Err(said(&*payload))),
         }
     }

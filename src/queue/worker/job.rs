@@ -4,7 +4,7 @@ use super::{guard::Guarded, judge::judge, leases::Leases, pause::Pause, run::Con
 use crate::{
     attempt::{Attempt, deadline_after},
     classify::Failure,
-    error::BoxError,
+    error::{BoxError, Refused},
     queue::{Attempted, IntoReport, Lease, Message, Report, Settle, counters::Counters},
     telemetry::{count, event, names, observe},
 };
@@ -18,7 +18,7 @@ where
     S::Response: IntoReport,
     S::Error: Into<BoxError>,
 {
-    let lease = message.lease();
+    let (lease, not_sent) = (message.lease(), message.not_sent());
     // held until the store knows what came of it
     let (_held, lost) = Leases::hold(&context, lease);
     let _running = Running::new(&context);
@@ -29,7 +29,7 @@ where
         report = attempt(&context, service, message) => report,
         _ = lost => return,
     };
-    let settle = conclude(&context, lease, &report, begun.elapsed());
+    let settle = conclude(&context, lease, not_sent, &report, begun.elapsed());
     settle_surely(&context, lease, settle).await;
 }
 
@@ -44,19 +44,22 @@ where
     // the call itself as well: it may panic, and it may ask for the deadline
     let call = async move {
         match service.call(message).await {
-            Ok(answer) => answer.into_report(),
-            Err(error) => Report::of_error(&error.into()),
+            Ok(answer) => (answer.into_report(), None),
+            Err(error) => {
+                let error = error.into();
+                (Report::of_error(&error), Refused::find(&*error).map(|refused| refused.who().to_owned()))
+            }
         }
     };
     let call = Guarded::new(call, Attempt::default().with_deadline(deadline));
     match timeout_at(deadline, call).await {
-        Ok(Ok(report)) => report,
+        Ok(Ok(((report, refused_by), reported))) => report.in_view_of(&reported, refused_by.as_deref()).acted_on(),
         Ok(Err(panic)) => Report::new(Failure::Fault).with_error(format!("panicked: {panic}")),
         Err(_) => Report::new(Failure::Timeout).with_error(format!("not done within {limit:?}")),
     }
 }
 
-fn conclude(context: &Context, lease: Lease, report: &Report, duration: Duration) -> Settle {
+fn conclude(context: &Context, lease: Lease, not_sent: u32, report: &Report, duration: Duration) -> Settle {
     let (queue, outcome) = (&context.queue, report.verdict().outcome().as_str());
     count(names::QUEUE_ATTEMPTS, queue.shared_name(), ("outcome", outcome));
     observe(names::QUEUE_ATTEMPT_SECONDS, queue.shared_name(), duration.as_secs_f64());
@@ -69,7 +72,7 @@ fn conclude(context: &Context, lease: Lease, report: &Report, duration: Duration
         status: report.status(),
         error: report.error().to_owned(),
     };
-    let settle = judge(report, attempted, &context.config, &mut context.random.stream());
+    let settle = judge(report, not_sent, attempted, &context.config, &mut context.random.stream());
     event!(
         DEBUG,
         "attempt ended",

@@ -12,12 +12,26 @@ const LONGEST: Duration = Duration::from_secs(365 * 24 * 3600);
 /// Those who were told the same moment do not all come at it.
 const SPREAD: Duration = Duration::from_secs(1);
 
-pub(super) fn judge(report: &Report, attempted: Attempted, config: &Config, random: &mut fastrand::Rng) -> Settle {
+/// A delivery that was never sent costs no attempt, so its waits have a floor: a schedule without one would be a hot loop.
+const NEVER_SENT: Duration = Duration::from_secs(1);
+
+/// `not_sent`: how many deliveries of the message were never sent before this one.
+pub(super) fn judge(
+    report: &Report,
+    not_sent: u32,
+    attempted: Attempted,
+    config: &Config,
+    random: &mut fastrand::Rng,
+) -> Settle {
     let hint = report.verdict().hint();
     match report.verdict().outcome() {
         Outcome::Success => Settle::Done,
         Outcome::Rejected if report.is_undecodable() => Settle::Dead { reason: Reason::Undecodable, attempted },
         Outcome::Rejected => Settle::Dead { reason: Reason::Rejected, attempted },
+        Outcome::Failure(Failure::NotSent) => {
+            let own = config.backoff.delay(not_sent.saturating_add(1), Duration::ZERO, random);
+            Settle::Park { after: own.clamp(NEVER_SENT, LONGEST), attempted }
+        }
         // the other side forbids another attempt, and does not say that nothing was done
         Outcome::Failure(_) if hint == Some(Hint::Never) => Settle::Dead { reason: Reason::Exhausted, attempted },
         Outcome::Failure(Failure::Overloaded) | Outcome::Refused => {

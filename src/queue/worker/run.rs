@@ -25,6 +25,9 @@ use tower_service::Service;
 /// How often what is over is removed from the store, and how much of it in one commit.
 const SWEEP_EVERY: Duration = Duration::from_secs(60);
 const SWEEP_MOST: usize = 1000;
+/// How long instances of the service are held ready while the store claims. They may hold places of a limit or slots of a buffer
+/// that others share, and a claim mostly takes milliseconds.
+const HELD: Duration = Duration::from_secs(1);
 /// How long tasks that were dropped have to let go of what they hold.
 const ABORT: Duration = Duration::from_secs(1);
 
@@ -65,7 +68,7 @@ where
     }
 }
 
-/// Until `shutdown`. Answers by when everything has to have ended.
+/// Works until `shutdown`. Returns the moment by which everything has to have ended.
 async fn work<S>(
     context: &Arc<Context>,
     mut service: S,
@@ -103,7 +106,7 @@ where
                 }
             }
         };
-        let claimed = match claim(context, ready.len(), shutdown.as_mut()).await {
+        let claimed = match claim(context, &mut ready, shutdown.as_mut()).await {
             Claimed::Now(claimed) => claimed,
             Claimed::Late(messages, deadline) => {
                 release(context, &messages, deadline).await;
@@ -123,11 +126,18 @@ where
             }
             Ok(messages) => {
                 pause.reset();
-                for message in messages {
-                    // a claim gives at most as many as are ready
-                    let Some(service) = ready.pop() else { break };
-                    jobs.spawn(job(context.clone(), service, message));
+                if ready.is_empty() {
+                    tokio::select! {
+                        biased;
+                        () = &mut shutdown => {
+                            let deadline = by();
+                            release(context, &messages, deadline).await;
+                            return deadline;
+                        }
+                        found = ready_again(context, &mut service, jobs) => ready = found,
+                    }
                 }
+                begin(context, messages, ready, jobs).await;
             }
             Err(error) => {
                 drop(ready);
@@ -145,6 +155,35 @@ where
             }
         }
     }
+}
+
+/// Spawns one job for each message and ready instance, and hands back the messages that find no instance.
+async fn begin<S>(context: &Arc<Context>, mut messages: Vec<Message>, mut ready: Vec<S>, jobs: &mut JoinSet<()>)
+where
+    S: Service<Message> + Send + 'static,
+    S::Response: IntoReport,
+    S::Error: Into<BoxError>,
+    S::Future: Send,
+{
+    let left = messages.split_off(ready.len().min(messages.len()));
+    // In the order in which they became ready: of the instances of a limit that sheds load, the first holds the place and the
+    // others refuse. Those that are not needed give back what they hold before anything is called.
+    ready.truncate(messages.len());
+    for (message, service) in messages.into_iter().zip(ready) {
+        jobs.spawn(job(context.clone(), service, message));
+    }
+    release(context, &left, deadline_after(context.config.lease / 3)).await;
+}
+
+/// Returns the instances that are ready after a claim during which none was held. Bounded by a third of the lease, since nothing
+/// extends the lease of a message that has not begun; empty if the service is not ready by then.
+async fn ready_again<S>(context: &Context, service: &mut S, jobs: &mut JoinSet<()>) -> Vec<S>
+where
+    S: Service<Message> + Clone,
+    S::Error: Into<BoxError>,
+{
+    let ready = timeout(context.config.lease / 3, ready(context, service, jobs)).await;
+    ready.ok().and_then(Result::ok).unwrap_or_default()
 }
 
 /// As many instances as are ready at once and have a free place; waits for the first.
@@ -178,19 +217,26 @@ enum Claimed {
     Late(Vec<Message>, Instant),
 }
 
+/// Claims at most as many messages as instances are ready.
+///
 /// A claim is not dropped when `shutdown` comes while it is on its way: what a store had claimed by that moment would lie
-/// under a lease that nobody holds.
-async fn claim(context: &Context, limit: usize, mut shutdown: Pin<&mut impl Future<Output = ()>>) -> Claimed {
+/// under a lease that no worker extends. A store that takes longer than [`HELD`] costs the instances, not the claim.
+async fn claim<S>(context: &Context, ready: &mut Vec<S>, mut shutdown: Pin<&mut impl Future<Output = ()>>) -> Claimed {
     let Config { lease, max_attempts, drain, .. } = context.config;
+    let limit = ready.len();
     let mut claim = context.queue.store().claim(context.queue.name(), Claim { limit, lease, max_attempts });
-    tokio::select! {
-        biased;
-        () = &mut shutdown => {
-            let deadline = deadline_after(drain);
-            let claimed = timeout_at(deadline, claim).await;
-            Claimed::Late(claimed.ok().and_then(Result::ok).unwrap_or_default(), deadline)
+    let mut held = pin!(sleep(HELD));
+    loop {
+        tokio::select! {
+            biased;
+            () = &mut shutdown => {
+                let deadline = deadline_after(drain);
+                let claimed = timeout_at(deadline, claim).await;
+                return Claimed::Late(claimed.ok().and_then(Result::ok).unwrap_or_default(), deadline);
+            }
+            claimed = &mut claim => return Claimed::Now(claimed),
+            () = &mut held, if !ready.is_empty() => ready.clear(),
         }
-        claimed = &mut claim => Claimed::Now(claimed),
     }
 }
 

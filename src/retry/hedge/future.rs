@@ -1,8 +1,13 @@
-use super::{shared::Shared, tell};
+use super::{
+    nested,
+    rank::{earlier_is_better, is_good},
+    shared::Shared,
+    tell,
+};
 use crate::{
     attempt::Attempt,
-    classify::{Classify, Evidence, LastAttempt, Outcome, Repeatable, Verdict},
-    retry::{Budget, Permit, Replay, Stop, course::SHORTEST_ATTEMPT, executed::disclose},
+    classify::{Classify, Evidence, Outcome, Repeatable, Verdict},
+    retry::{Budget, Permit, Replay, Stop, course::SHORTEST_ATTEMPT},
 };
 use pin_project_lite::pin_project;
 use std::{
@@ -16,7 +21,7 @@ use tokio::time::{Instant, Sleep, sleep};
 use tower_service::Service;
 
 pin_project! {
-    /// The first good answer of two attempts, or what the later one came to.
+    /// The first good response of two attempts, or the better of two failures.
     ///
     /// Dropping it drops both; what was taken out of the budget for an attempt that did not start goes back.
     pub struct ResponseFuture<S, Req, C, R>
@@ -30,15 +35,17 @@ pin_project! {
         #[pin]
         second: Second<S::Future, Req>,
         again: Option<Again<S, R::Handle>>,
+        // the failure of the attempt that ended first, while the other one is at work; in a box, since it is rare and large
+        earlier: Option<Box<Ended<S::Response, S::Error>>>,
         shared: Arc<Shared<C, R>>,
         call: Call,
         waited: Duration,
         // `None`: nobody wants to know how long it took
         began: Option<Instant>,
+        // a second attempt was possible from the beginning: no layer below makes one
+        hedges: bool,
         hedged: bool,
         finished: bool,
-        // the attempt that failed while the other one is at work, if it may have been executed
-        executed: Option<LastAttempt>,
     }
 
     impl<S, Req, C, R> PinnedDrop for ResponseFuture<S, Req, C, R>
@@ -65,9 +72,37 @@ pin_project! {
     }
 }
 
+// In this order: the permit goes back before anything of the caller's is dropped.
 struct Next<Req> {
-    request: Req,
     permit: Option<Permit>,
+    request: Req,
+}
+
+/// What one attempt came to.
+struct Ended<Res, E> {
+    result: Result<Res, E>,
+    verdict: Verdict,
+}
+
+impl<Res, E> Ended<Res, E> {
+    const fn is_good(&self) -> bool {
+        is_good(self.verdict, self.result.is_ok())
+    }
+
+    /// The better one of two failures.
+    fn or(self, earlier: Option<Self>) -> Self {
+        match earlier {
+            Some(earlier)
+                if earlier_is_better(
+                    (earlier.verdict, earlier.result.is_ok()),
+                    (self.verdict, self.result.is_ok()),
+                ) =>
+            {
+                earlier
+            }
+            _ => self,
+        }
+    }
 }
 
 /// What the second attempt is made of: the service that was made ready, and what was kept of the request.
@@ -86,13 +121,9 @@ pub(super) struct Call {
 }
 
 impl Call {
-    const fn first(&self) -> Attempt {
-        let number = if self.outer.number() == 0 { 1 } else { self.outer.number() };
-        self.outer.with_number(number)
-    }
-
     const fn second(&self) -> Attempt {
-        self.outer.with_number(self.first().number().saturating_add(1))
+        let first = if self.outer.number() == 0 { 1 } else { self.outer.number() };
+        self.outer.with_number(first.saturating_add(1))
     }
 }
 
@@ -109,6 +140,7 @@ where
     ) -> Self {
         let delay = &shared.settings.listed.delay;
         let waited = delay.now();
+        let hedges = again.is_some();
         let (second, began) = match again {
             Some(_) => (Second::Waiting { sleep: sleep(waited) }, delay.learns().then(Instant::now)),
             None => (Second::Off, None),
@@ -117,25 +149,21 @@ where
             first: Some(first),
             second,
             again,
+            earlier: None,
             shared,
             call,
             waited,
             began,
+            hedges,
             hedged: false,
             finished: false,
-            executed: None,
         }
     }
 }
 
-/// Whether this is what comes out, although another attempt is at work: a 404 is as good an answer as a 200.
-const fn is_good(verdict: Verdict) -> bool {
-    matches!(verdict.outcome(), Outcome::Success | Outcome::Rejected)
-}
-
 impl<S, Req, C, R> Future for ResponseFuture<S, Req, C, R>
 where
-    S: Service<Req, Error: 'static>,
+    S: Service<Req>,
     C: Classify<Req, S::Response, S::Error>,
     R: Replay<Req>,
 {
@@ -146,26 +174,28 @@ where
         let Shared { classify, replay, settings } = &**this.shared;
         let name = &settings.listed.name;
         let budget = this.call.keyed.as_ref().or(settings.listed.budgets.one());
-        let judge = |result: &Self::Output| match result {
-            Ok(response) => classify.head(response, this.call.repeatable),
-            Err(error) => classify.error(error, Evidence::of(this.call.repeatable)),
+        let judge = |result: Self::Output| {
+            let verdict = match &result {
+                Ok(response) => classify.head(response, this.call.repeatable),
+                Err(error) => classify.error(error, Evidence::of(this.call.repeatable)),
+            };
+            Ended { result, verdict }
         };
-        let (mut result, verdict, won) = 'end: {
+        let (ended, won) = 'end: {
             if let Some(call) = this.first.as_mut().as_pin_mut()
-                && let Poll::Ready(result) = call.poll(cx)
+                && let Poll::Ready(result) = nested::run_if(*this.hedges, || call.poll(cx))
             {
-                let verdict = judge(&result);
-                if is_good(verdict)
+                let ended = judge(result);
+                this.first.set(None);
+                if ended.is_good()
                     && let Some(began) = this.began
                 {
                     settings.listed.delay.record(began.elapsed());
                 }
-                if is_good(verdict) || !matches!(*this.second, Second::Calling { .. }) {
-                    break 'end (result, verdict, "lost");
+                if ended.is_good() || !matches!(*this.second, Second::Calling { .. }) {
+                    break 'end (ended, "lost");
                 }
-                *this.executed = LastAttempt::of(verdict.outcome(), None, this.call.first().number());
-                // its connection is free while the other one is at work
-                this.first.set(None);
+                *this.earlier = Some(Box::new(ended));
             }
             loop {
                 match this.second.as_mut().project() {
@@ -185,13 +215,13 @@ where
                     SecondProj::Readying { next } => {
                         let Some(again) = this.again.as_mut() else { return Poll::Pending };
                         if ready!(again.inner.poll_ready(cx)).is_err() {
-                            // no outcome of the call: the first attempt is at work
-                            tell::withheld(name, "not_ready");
-                            *this.again = None;
+                            // no outcome of the call: the first attempt is at work, and the permit goes back
                             this.second.set(Second::Off);
+                            *this.again = None;
+                            tell::withheld(name, "not_ready");
                             continue;
                         }
-                        let Some(Next { mut request, permit }) = next.take() else { return Poll::Pending };
+                        let Some(Next { permit, mut request }) = next.take() else { return Poll::Pending };
                         if let Some(permit) = permit {
                             permit.spend();
                         }
@@ -201,38 +231,37 @@ where
                         tell::begins(name, *this.waited, attempt.number());
                         *this.hedged = true;
                         Attempt::tell(attempt.number());
-                        let call = attempt.run(|| again.inner.call(request));
+                        let call = nested::run(|| attempt.run(|| again.inner.call(request)));
                         this.second.set(Second::Calling { call });
                     }
                     SecondProj::Calling { call } => {
-                        let result = ready!(this.call.second().run(|| call.poll(cx)));
-                        let verdict = judge(&result);
-                        if is_good(verdict) || this.first.is_none() {
+                        let ended = judge(ready!(nested::run(|| this.call.second().run(|| call.poll(cx)))));
+                        if ended.is_good() || this.first.is_none() {
                             // how long the first would have taken is not known, but that it was longer than this
                             if let Some(began) = this.began
                                 && this.first.is_some()
                             {
                                 settings.listed.delay.record(began.elapsed());
                             }
-                            break 'end (result, verdict, "won");
+                            break 'end (ended, "won");
                         }
-                        *this.executed = LastAttempt::of(verdict.outcome(), None, this.call.second().number());
-                        *this.again = None;
                         this.second.set(Second::Off);
+                        *this.again = None;
+                        *this.earlier = Some(Box::new(ended));
                     }
                 }
             }
         };
+        let good = ended.is_good();
+        let earlier = this.earlier.take();
+        let Ended { result, verdict } = if good { ended } else { ended.or(earlier.map(|earlier| *earlier)) };
         // the loser goes now, and not when the caller drops the future
         this.first.set(None);
         this.second.set(Second::Off);
         *this.again = None;
         *this.finished = true;
-        if let (Err(error), Some(last)) = (&mut result, *this.executed) {
-            disclose(error, last);
-        }
         if *this.hedged {
-            tell::ended(name, if is_good(verdict) { won } else { "failed" });
+            tell::ended(name, if good { won } else { "failed" });
         }
         if let Some(budget) = budget
             && verdict.outcome() == Outcome::Success
@@ -261,7 +290,7 @@ fn next<Req, R: Replay<Req>>(
         None => None,
     };
     let request = replay.again(handle, true).ok_or(Stop::NotReplayable)?;
-    Ok(Next { request, permit })
+    Ok(Next { permit, request })
 }
 
 impl<S, Req, C, R> fmt::Debug for ResponseFuture<S, Req, C, R>

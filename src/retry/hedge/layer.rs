@@ -6,7 +6,7 @@ use super::{
 use crate::{
     body::Caps,
     classify::Http,
-    retry::{Budget, Budgets, HttpReplay},
+    retry::{Allowance, Budget, Budgets, HttpReplay},
 };
 use std::{fmt, sync::Arc, time::Duration};
 use tower_layer::Layer;
@@ -35,7 +35,7 @@ impl HedgeLayer {
     }
 
     fn of(delay: Delay) -> Self {
-        let listed = Listed::new("hedge".into(), Budget::default().into(), Arc::new(delay));
+        let listed = Listed::new("hedge".into(), Budget::new(Allowance::for_hedges()).into(), Arc::new(delay));
         let settings = Settings { listed, caps: Caps::default(), deposits: true };
         Self { shared: Arc::new(Shared { classify: Arc::new(Http::new()), replay: Arc::new(HttpReplay), settings }) }
     }

@@ -108,6 +108,8 @@ mod delay;
 mod future;
 mod latency;
 mod layer;
+mod nested;
+mod rank;
 mod service;
 mod shared;
 mod tell;

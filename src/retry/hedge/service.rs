@@ -1,6 +1,7 @@
 use super::{
     ResponseFuture,
     future::{Again, Call},
+    nested,
     shared::Shared,
 };
 use crate::{
@@ -29,7 +30,7 @@ impl<S, C, R> Hedge<S, C, R> {
 
 impl<S, C, R, Req> Service<Req> for Hedge<S, C, R>
 where
-    S: Service<Req, Error: 'static> + Clone,
+    S: Service<Req> + Clone,
     C: Classify<Req, S::Response, S::Error>,
     R: Replay<Req>,
 {
@@ -47,13 +48,11 @@ where
         let outer = Attempt::current().unwrap_or_default();
         let repeatable = classify.repeatable(&request);
         let budgets = &settings.listed.budgets;
-        let keyed = if budgets.is_keyed() { budgets.of(classify.authority(&request)) } else { None };
-        // A keyed one is not: while the first is at work, the other side answers the second with a 409.
-        let (mut request, handle) = if repeatable == Repeatable::Yes && !replay.forbids(&request) {
-            replay.tee(request, &settings.caps)
-        } else {
-            (request, None)
-        };
+        let keyed = if budgets.is_keyed() { budgets.of(classify.origin(&request)) } else { None };
+        // A keyed one is not: while the first is at work, the server answers the second with a 409. Nor one that a layer above
+        // hedges: two layers would make four calls of it.
+        let hedges = repeatable == Repeatable::Yes && !replay.forbids(&request) && !nested::is_nested();
+        let (mut request, handle) = if hedges { replay.tee(request, &settings.caps) } else { (request, None) };
         let first = outer.with_number(outer.number().max(1));
         replay.prepare(&mut request, first);
         let (call, again) = match handle {
@@ -61,7 +60,7 @@ where
             Some(handle) => {
                 let clone = self.inner.clone();
                 let mut inner = mem::replace(&mut self.inner, clone);
-                let call = inner.call(request);
+                let call = nested::run(|| inner.call(request));
                 (call, Some(Again { inner, handle }))
             }
             None => (self.inner.call(request), None),

@@ -1,6 +1,6 @@
 use super::{
-    LONG, PASSED, SHORT, claim, dead, enqueue, extend, law, letter, none_to_claim, only, park, queue, retry, settle,
-    up_to,
+    LONG, PASSED, SHORT, attempted, claim, dead, enqueue, extend, law, letter, none_to_claim, only, park, queue, retry,
+    settle, up_to,
 };
 use crate::{
     error::BoxError,
@@ -43,6 +43,34 @@ pub(super) async fn a_retry_counts_and_a_wait_does_not(store: &dyn QueueStore) -
     let outcomes: Vec<_> = letter(store, &queue).await?.history.into_iter().map(|entry| entry.outcome).collect();
     let kept = ["fault", "refused", "rejected"];
     law(outcomes == kept, "one wait right after another is one entry, and a release is none")
+}
+
+pub(super) async fn what_used_no_attempt_is_counted_apart(store: &dyn QueueStore) -> Result<(), BoxError> {
+    let queue = queue();
+    enqueue(store, &queue, NewMessage::new("")).await?;
+    let waits = ["not_sent", "refused", "not_sent", "overloaded", "ignored", "not_sent"];
+    let expected = [(0, 0), (1, 0), (1, 1), (2, 1), (2, 1), (2, 1)];
+    for (outcome, (not_sent, refused)) in waits.into_iter().zip(expected) {
+        let message = claim(store, &queue, LONG).await?;
+        law(message.attempt() == 1, "a wait hands the attempt back")?;
+        law(
+            (message.not_sent(), message.refused()) == (not_sent, refused),
+            "each wait raises the counter of its outcome",
+        )?;
+        let wait = Settle::Park { after: Duration::ZERO, attempted: attempted(&message, outcome, "not now") };
+        law(settle(store, &message, wait).await?.is_ok(), "it waits")?;
+    }
+    let message = claim(store, &queue, LONG).await?;
+    let again = Settle::Retry { after: Duration::ZERO, attempted: attempted(&message, "not_sent", "an attempt") };
+    law(settle(store, &message, again).await?.is_ok(), "it is tried again")?;
+    let message = claim(store, &queue, LONG).await?;
+    law((message.attempt(), message.not_sent(), message.refused()) == (2, 3, 1), "an attempt raises none of them")?;
+    law(settle(store, &message, dead(&message, Reason::Exhausted)).await?.is_ok(), "it dies")?;
+    let letter = letter(store, &queue).await?;
+    law((letter.attempts, letter.not_sent, letter.refused) == (2, 3, 1), "a letter has the counters")?;
+    law(store.redrive(&queue, &[message.id()], "me").await? == 1, "it is redriven")?;
+    let message = claim(store, &queue, LONG).await?;
+    law((message.not_sent(), message.refused()) == (0, 0), "a redrive counts from zero")
 }
 
 pub(super) async fn any_wait_is_survived(store: &dyn QueueStore) -> Result<(), BoxError> {

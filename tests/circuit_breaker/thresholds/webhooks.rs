@@ -39,7 +39,7 @@ fn closed(circuit: &mut Machine, now: u64) -> u64 {
 
 #[tokio::test(start_paused = true)]
 async fn the_fifth_failing_delivery_opens_one_destination_and_no_other() {
-    let circuits = Circuits::per_authority("webhooks", config());
+    let circuits = Circuits::per_origin("webhooks", config());
     let reached = Arc::new(Mutex::new(BTreeMap::<String, u32>::new()));
     let seen = reached.clone();
     let service = CircuitBreakerLayer::with(circuits, ByResult).keyed_by(|to: &String| Some(to)).layer(service_fn(
@@ -98,7 +98,7 @@ fn one_good_probe_closes_it_and_one_that_flaps_stays_open_for_longer() {
 
 #[tokio::test(start_paused = true)]
 async fn twenty_thousand_destinations_do_not_push_out_the_two_hundred_that_are_away() {
-    let circuits = Circuits::per_authority("webhooks", config()).with_capacity(10_000);
+    let circuits = Circuits::per_origin("webhooks", config()).with_capacity(10_000);
     let service =
         CircuitBreakerLayer::with(circuits.clone(), ByResult).keyed_by(|to: &String| Some(to)).layer(service_fn(
             |to: String| async move { if to.starts_with("away") { Err::<(), io::Error>(reset()) } else { Ok(()) } },

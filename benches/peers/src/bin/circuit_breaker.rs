@@ -21,7 +21,7 @@ use tower::Layer;
 use tower_resilience_circuitbreaker::{CircuitBreakerLayer as Resilience, SlidingWindowType};
 use tower_service::Service;
 
-const CASES: [Case; 18] = [
+const CASES: [Case; 19] = [
     ("bare", "bare", |n| drive(Ready, Ask, n)),
     ("two clock reads", "bare", |n| drive(Timed(Ready), Ask, n)),
     ("steadfast, a run", "bare", |n| drive(ours(run()), Ask, n)),
@@ -42,6 +42,7 @@ const CASES: [Case; 18] = [
     ("recloser, the last 100 calls", "bare", |n| drive(recloser_100(), Ask, n)),
     ("get", "get", |n| drive(Ready, get(), n)),
     ("get, steadfast", "get", |n| drive(CircuitBreakerLayer::new(&Circuit::new("x")).layer(Ready), get(), n)),
+    ("get, steadfast, by origin", "get", |n| drive(by_origin(), get(), n)),
     ("get, steadfast, open, answered", "get", |n| drive(answering(), get(), n)),
 ];
 
@@ -130,7 +131,7 @@ fn slow_rate() -> Config {
 
 /// A service that was called with so many keys.
 fn keyed(keys: u32) -> impl Service<Named> {
-    let circuits = Circuits::per_authority("x", Config::default()).with_capacity(2 * keys as usize);
+    let circuits = Circuits::per_origin("x", Config::default()).with_capacity(2 * keys as usize);
     let key: fn(&Named) -> Option<&str> = |request| Some(&request.0);
     let mut service = CircuitBreakerLayer::by_result(circuits).keyed_by(key).layer(Ready);
     for key in 0..keys {
@@ -169,6 +170,10 @@ fn opened() -> CircuitBreakerLayer<ByResult> {
 
 fn answering() -> impl Service<HttpRequest> {
     CircuitBreakerLayer::new(&open_circuit()).respond().layer(Ready)
+}
+
+fn by_origin() -> impl Service<HttpRequest> {
+    CircuitBreakerLayer::new(Circuits::per_origin("x", Config::default())).layer(Ready)
 }
 
 fn open_circuit() -> Circuit {

@@ -91,6 +91,8 @@ impl Row {
             died_at: at,
             enqueued_at: message.enqueued_at(),
             attempts: message.attempt(),
+            not_sent: message.not_sent(),
+            refused: message.refused(),
             epoch: message.epoch(),
             topic: message.topic().map(str::to_owned),
             destination: message.destination().map(str::to_owned),

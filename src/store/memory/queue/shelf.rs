@@ -107,6 +107,9 @@ impl Shelf {
             error: Attempted::shortened(attempted.error),
             ..attempted
         };
+        let (not_sent, refused) = settle.raises();
+        row.message.not_sent = row.message.not_sent.saturating_add(not_sent);
+        row.message.refused = row.message.refused.saturating_add(refused);
         row.state = match settle {
             Settle::Done => {
                 lane.done.push_back((now.at, lease.row));
@@ -163,6 +166,7 @@ impl Shelf {
         row.note("redriven", by, now);
         row.message.epoch += u32::from(reason.is_certain());
         row.message.lease.attempt = 0;
+        (row.message.not_sent, row.message.refused) = (0, 0);
         row.expires = now.after(row.max_age);
         row.state = State::Waiting { due: now.at, parked: false };
         lane.due.insert((now.at, row_id));

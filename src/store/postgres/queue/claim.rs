@@ -94,5 +94,7 @@ fn message(queue: &Arc<str>, row: &PgRow, number: i64) -> Result<Message, StoreE
     let mut message = NewMessage::new(row.try_get::<Vec<u8>, _>("body")?).with_headers(headers);
     message.topic = row.try_get("topic")?;
     message.destination = row.try_get("destination")?;
-    Ok(Message::claimed(queue.clone(), lease, uint(row.try_get("epoch")?), date(row.try_get("enqueued_at")?), message))
+    let enqueued_at = date(row.try_get("enqueued_at")?);
+    let message = Message::claimed(queue.clone(), lease, uint(row.try_get("epoch")?), enqueued_at, message);
+    Ok(message.with_waits(uint(row.try_get("not_sent")?), uint(row.try_get("refused")?)))
 }

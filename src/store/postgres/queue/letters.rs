@@ -46,6 +46,8 @@ fn letter(row: &PgRow) -> Result<DeadLetter, StoreError> {
         died_at: date(row.try_get("due")?),
         enqueued_at: date(row.try_get("enqueued_at")?),
         attempts: uint(row.try_get("attempt")?),
+        not_sent: uint(row.try_get("not_sent")?),
+        refused: uint(row.try_get("refused")?),
         epoch: uint(row.try_get("epoch")?),
         topic: row.try_get("topic")?,
         destination: row.try_get("destination")?,

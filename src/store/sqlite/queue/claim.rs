@@ -87,7 +87,7 @@ fn bury(conn: &Connection, row: i64, reason: Reason, now: i64) -> Result<(), Sto
 /// The attempt is counted here, so that a crash counts.
 fn take(conn: &Connection, queue: &Arc<str>, id: i64, until: i64) -> Result<Message, StoreError> {
     let sql = "UPDATE steadfast_queue SET state = ?2, due = ?3, attempt = attempt + 1, token = ?4 WHERE row = ?1
-        RETURNING id, attempt, epoch, enqueued_at, topic, destination, headers, body";
+        RETURNING id, attempt, epoch, enqueued_at, topic, destination, headers, body, not_sent, refused";
     let token = Token::random();
     let mut update = conn.prepare_cached(sql)?;
     let mut rows = update.query(params![id, CLAIMED, until, token.0])?;
@@ -96,7 +96,8 @@ fn take(conn: &Connection, queue: &Arc<str>, id: i64, until: i64) -> Result<Mess
     let mut message = NewMessage::new(row.get::<_, Vec<u8>>(7)?).with_headers(headers_in(row.get(6)?)?);
     message.topic = row.get(4)?;
     message.destination = row.get(5)?;
-    let message = Message::claimed(queue.clone(), lease, row.get(2)?, date(row.get(3)?), message);
+    let message = Message::claimed(queue.clone(), lease, row.get(2)?, date(row.get(3)?), message)
+        .with_waits(row.get(8)?, row.get(9)?);
     // to its end: a statement that is left in the middle keeps the savepoint open
     while rows.next()?.is_some() {}
     Ok(message)

@@ -9,7 +9,8 @@ use crate::{
 };
 use rusqlite::{Connection, OptionalExtension, Row, params};
 
-const LETTER: &str = "SELECT row, id, reason, due, enqueued_at, attempt, epoch, topic, destination, headers, body
+const LETTER: &str =
+    "SELECT row, id, reason, due, enqueued_at, attempt, epoch, topic, destination, headers, body, not_sent, refused
     FROM steadfast_queue WHERE queue = ?1 AND state = 4";
 
 pub(super) fn dead(
@@ -90,6 +91,8 @@ fn letter(conn: &Connection, row: &Row<'_>) -> Result<DeadLetter, StoreError> {
         died_at: date(row.get(3)?),
         enqueued_at: date(row.get(4)?),
         attempts: row.get(5)?,
+        not_sent: row.get(11)?,
+        refused: row.get(12)?,
         epoch: row.get(6)?,
         topic: row.get(7)?,
         destination: row.get(8)?,
@@ -117,7 +120,7 @@ pub(super) fn redrive(
         history::note(tx, row, attempt, "redriven", by, now)?;
         let reason = Reason::from_word(&reason).ok_or(UNREADABLE)?;
         let sql = "UPDATE steadfast_queue SET state = ?2, due = ?3, expires_at = ?3 + max_age, attempt = 0,
-            epoch = epoch + ?4, reason = NULL WHERE row = ?1";
+            not_sent = 0, refused = 0, epoch = epoch + ?4, reason = NULL WHERE row = ?1";
         tx.prepare_cached(sql)?.execute(params![row, WAITING, now, reason.is_certain()])?;
         redriven += 1;
     }

@@ -41,10 +41,12 @@ fn one(
     // whoever is parked for ever still becomes too old in time: no wait reaches beyond that
     let sql = "UPDATE steadfast_queue
         SET state = ?4, due = CASE WHEN ?4 < 2 THEN min(?5, expires_at) ELSE ?5 END, attempt = attempt - ?6, reason = ?7,
-            token = NULL
+            token = NULL, not_sent = not_sent + ?8, refused = refused + ?9
         WHERE row = ?1 AND attempt = ?2 AND token = ?3 AND state = 2 RETURNING queue";
     let reason = end.reason.map(Reason::as_str);
-    let row = params![lease.row, lease.attempt, lease.token.0, end.state, end.due, end.hands_back, reason];
+    let (not_sent, refused) = settle.raises();
+    let (attempt, token) = (lease.attempt, lease.token.0);
+    let row = params![lease.row, attempt, token, end.state, end.due, end.hands_back, reason, not_sent, refused];
     let queue: Option<String> = {
         let mut update = tx.prepare_cached(sql)?;
         let mut rows = update.query(row)?;

@@ -37,10 +37,10 @@ taken AS (
         state = 2, due = (SELECT now FROM clock) + $5, attempt = attempt + 1, token = uuid_send(gen_random_uuid()),
         entries = entries + (state = 2)::int4, last_parked = last_parked AND state <> 2
     WHERE row_id = ANY (ARRAY(SELECT row_id FROM free))
-    RETURNING row_id, id, token, attempt, epoch, enqueued_at, topic, destination, headers, body
+    RETURNING row_id, id, token, attempt, epoch, enqueued_at, topic, destination, headers, body, not_sent, refused
 )
 SELECT s.seen, s.ended, t.row_id, uuid_send(t.id) AS id, t.token, t.attempt, t.epoch,
-    t.enqueued_at, t.topic, t.destination, t.headers, t.body
+    t.enqueued_at, t.topic, t.destination, t.headers, t.body, t.not_sent, t.refused
 FROM (SELECT count(*) AS seen, count(*) FILTER (WHERE ended) AS ended FROM due) s
 LEFT JOIN (taken t JOIN free f USING (row_id)) ON true
 ORDER BY f.due, t.row_id

@@ -1,4 +1,5 @@
-SELECT uuid_send(q.id) AS id, reason, due, enqueued_at, q.attempt, epoch, topic, destination, headers, body, history.*
+SELECT uuid_send(q.id) AS id, reason, due, enqueued_at, q.attempt, epoch, topic, destination, headers, body,
+    not_sent, refused, history.*
 FROM steadfast_queue q
 CROSS JOIN LATERAL (
     SELECT array_agg(a.attempt ORDER BY entry) AS attempts, array_agg(at ORDER BY entry) AS ats,

@@ -9,7 +9,8 @@ held AS MATERIALIZED (
 ),
 redriven AS (
     UPDATE steadfast_queue SET
-        state = 0, due = now, expires_at = now + max_age, attempt = 0, epoch = epoch + (reason = ANY ($4::text[]))::int4,
+        state = 0, due = now, expires_at = now + max_age, attempt = 0, not_sent = 0, refused = 0,
+        epoch = epoch + (reason = ANY ($4::text[]))::int4,
         reason = NULL, entries = entries + 1, last_parked = false
     FROM clock
     WHERE row_id = ANY (ARRAY(SELECT row_id FROM held))

@@ -20,6 +20,8 @@ settled AS (
     UPDATE steadfast_queue q SET
         state = h.state, token = NULL, reason = h.reason, attempt = q.attempt - h.hands_back::int4,
         due = CASE WHEN h.state < 3 THEN least(now + h.after, q.expires_at) ELSE now END,
+        not_sent = q.not_sent + (h.state = 1 AND h.noted AND h.outcome = 'not_sent')::int4,
+        refused = q.refused + (h.state = 1 AND h.noted AND h.outcome = 'refused')::int4,
         entries = h.entry, last_parked = CASE WHEN h.noted THEN h.state = 1 ELSE q.last_parked END
     FROM held h, clock
     WHERE q.row_id = h.row_id
