@@ -87,14 +87,14 @@ impl Course {
         self.repeatable
     }
 
-    /// What is known by now of the attempt that failed.
+    /// Returns the evidence of the attempt that failed.
     pub(super) fn evidence(&self) -> Evidence {
         let evidence = self.capture.evidence(self.repeatable).with_let_through(self.sent > 0);
         // the client that failed is not the one that had the request
         if self.is_gone && evidence.connected() == Some(false) { evidence.with_connected(None) } else { evidence }
     }
 
-    /// What is known of an attempt that this layer has polled itself, so that it also knows whether there was a wait.
+    /// Returns the evidence of an attempt that this layer polls itself: it also knows whether there was a wait.
     pub(super) fn polled_evidence(&self) -> Evidence {
         self.evidence().with_failed_at_once(!self.waited)
     }
@@ -131,7 +131,7 @@ impl Course {
         }
     }
 
-    /// What a response that a layer of this process made says, where an earlier hop of the attempt may have been executed.
+    /// Returns the verdict of a head: a refusal of this process after a hop that may have been executed is a failure.
     #[inline]
     pub(super) fn proven(&self, head: Verdict) -> Verdict {
         let is_refused = head.outcome() == Outcome::Refused;
@@ -141,13 +141,13 @@ impl Course {
         head
     }
 
-    /// The attempt takes longer than the poll in which it began.
+    /// Notes that the attempt takes longer than the poll in which it began.
     #[inline]
     pub(super) const fn wait(&mut self) {
         self.waited = true;
     }
 
-    /// The last attempt that may have been executed. `strict`: the outcome of the last one if every claim needs proof.
+    /// Returns the last attempt that may have been executed. `strict`: the outcome of the last one if every claim needs proof.
     pub(super) fn executed(&self, strict: Outcome) -> Option<LastAttempt> {
         let before = self.later.as_ref().and_then(|later| later.executed);
         before.or_else(|| match strict.claims_not_sent() {
