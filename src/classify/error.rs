@@ -107,10 +107,9 @@ impl Claim<'_> {
             return true;
         }
         match (client, self) {
-            // it follows redirects, and reports neither the hop nor its connections
-            (Some(Client::Reqwest), _) => false,
-            // there was a connection, and the one that refused may be that of a later hop
-            (Some(Client::HyperUtil), Self::NotProcessed) => false,
+            // reqwest follows redirects, and reports neither the hop nor its connections; of hyper-util's client it is known that there
+            // was a connection, and the one that gave the request back may be that of a later hop
+            (Some(Client::Reqwest), _) | (Some(Client::HyperUtil), Self::NotProcessed) => false,
             _ if !evidence.needs_proof() => true,
             (_, Self::NotProcessed) => false,
             _ if evidence.shows_a_hop() => false,

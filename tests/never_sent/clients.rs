@@ -47,7 +47,7 @@ pub(crate) enum Kind {
 }
 
 impl Kind {
-    pub const ALL: [Self; 7] =
+    pub(crate) const ALL: [Self; 7] =
         [Self::Http1, Self::Http2, Self::Legacy1, Self::Legacy2, Self::Reqwest1, Self::Reqwest2, Self::Tonic];
 
     pub(crate) const fn is_http2(self) -> bool {

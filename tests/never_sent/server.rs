@@ -43,7 +43,7 @@ pub(crate) enum Greet {
     Serve,
     /// Closes it at once, with a reset if the client has written already.
     Close,
-    /// HTTP/2: a GOAWAY(NO_ERROR) that names no stream as processed, after a request was received.
+    /// HTTP/2: a `GOAWAY(NO_ERROR)` that names no stream as processed, after a request was received.
     GoAwayBelow,
 }
 

@@ -22,7 +22,7 @@ pub(crate) fn frame(kind: u8, stream: u32, payload: &[u8]) -> Vec<u8> {
     frame
 }
 
-/// Receives a request and answers with a GOAWAY(NO_ERROR) that names no stream: nothing of it was processed.
+/// Receives a request and answers with a `GOAWAY(NO_ERROR)` that names no stream: nothing of it was processed.
 pub(crate) async fn go_away_below(socket: &mut TcpStream) -> io::Result<()> {
     socket.read_exact(&mut [0; 24]).await?;
     socket.write_all(&frame(SETTINGS, 0, &[])).await?;

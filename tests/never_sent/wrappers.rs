@@ -152,11 +152,7 @@ async fn a_worker_finds_an_undecodable_message_in_every_wrapper() {
         let worker = Worker::new(queue.clone(), service);
         let _ = tokio::time::timeout(Duration::from_secs(5), worker.run(std::future::pending())).await;
         let letters = queue.dead_letters().list(Filter::all()).await.unwrap().letters;
-        assert_eq!(
-            letters.iter().map(|letter| letter.reason.clone()).collect::<Vec<_>>(),
-            [Reason::Undecodable],
-            "{wrapper}"
-        );
+        assert_eq!(letters.iter().map(|letter| letter.reason).collect::<Vec<_>>(), [Reason::Undecodable], "{wrapper}");
     }
 }
 

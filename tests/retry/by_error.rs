@@ -32,6 +32,7 @@ enum Hidden {
 #[error("storing the order")]
 struct Sourced(#[source] DbError);
 
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "the shape that `by_error` asks for")]
 const fn judge(error: &DbError) -> Outcome {
     match error {
         DbError::UniqueViolation => Outcome::Rejected,
