@@ -2,15 +2,25 @@ use bytes::{Buf, BufMut, Bytes, BytesMut};
 use http::HeaderMap;
 use http_body::Body;
 use http_body_util::BodyExt;
-use std::pin::pin;
+use std::{fmt, pin::pin};
 
 /// A whole body.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
+#[derive(Clone, Default, PartialEq, Eq)]
 pub struct Collected {
     /// All data frames, in order.
     pub data: Bytes,
     /// The trailers, if it had any.
     pub trailers: Option<HeaderMap>,
+}
+
+// The content may be secret: lengths only.
+impl fmt::Debug for Collected {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Collected")
+            .field("bytes", &self.data.len())
+            .field("trailers", &self.trailers.is_some())
+            .finish()
+    }
 }
 
 /// Why a body was not read.

@@ -47,8 +47,8 @@ pub trait FromReplay: Body<Data = Bytes> + Unpin + Sized {
 }
 
 impl FromReplay for Full<Bytes> {
-    // Read at once, since all of it is in memory: so it passes through the copy like any other body, and what a later attempt
-    // gets is whole. No body of this type is superseded before (`can_abort`).
+    // Read at once, since all of it is in memory: so it passes through the copy like any other body, and a later attempt
+    // gets all of it. No body of this type is superseded before (`can_abort`).
     fn from_replay(mut body: ReplayBody<Self>) -> Self {
         let (mut first, mut rest) = (Bytes::new(), BytesMut::new());
         let mut cx = Context::from_waker(Waker::noop());

@@ -12,7 +12,7 @@ use std::{
 ///
 /// The limits count memory, not payload: a copy lies in one buffer, whose capacity counts, however small the chunks of the
 /// body were and however large the allocation that they were cut from. Trailers count with the memory that holds them. A body of
-/// exactly the limit is kept.
+/// exactly the limit is kept. The state of a request besides its copy, some 400 bytes, does not count, as its head does not.
 ///
 /// [`Caps::default`] is 64 KiB a request and 64 MiB for the whole process: all defaults share one account.
 #[derive(Debug, Clone)]
@@ -62,19 +62,19 @@ const SMALLEST: usize = 512;
 /// The longest frame that is copied out of a buffer that still grows.
 const LONGEST_COPY: usize = 64 << 10;
 
-/// The copy of what was sent of one body, in memory of our own.
+/// The copy of one body as far as it was sent, in a buffer of this crate.
 ///
-/// Chunks are copied and not shared: nobody can see how large the allocation is that a `Bytes` was cut from, and dropping the
+/// Chunks are copied and not shared: the size of the allocation that a `Bytes` was cut from cannot be known, and dropping the
 /// last part of it may run code of the caller ([`Bytes::from_owner`]) under the lock of the body.
 pub(super) struct Kept {
     open: Vec<u8>,
-    /// What `open` was, once the body is complete: the attempts share it.
+    /// The content of `open`, once the body is complete: the attempts share it.
     whole: Bytes,
     /// In less memory than a map takes.
     trailers: Option<Vec<(HeaderName, HeaderValue)>>,
     /// The length of the whole body, by the last hint that was used.
     claimed: usize,
-    /// What is reserved of the caps: the capacity of the buffer, and the trailers.
+    /// Bytes that are reserved of the caps: the capacity of the buffer, and the trailers.
     held: usize,
     caps: Caps,
 }
@@ -133,7 +133,7 @@ impl Kept {
         true
     }
 
-    /// Nothing follows: what the buffer has too much goes back.
+    /// Gives back the capacity that the body did not need, at its end.
     pub(super) fn close(&mut self) {
         let (before, mut data) = (self.open.capacity(), std::mem::take(&mut self.open));
         data.shrink_to_fit();

@@ -2,7 +2,7 @@
 //!
 //! | type | is |
 //! | --- | --- |
-//! | [`ReplayBody`] with [`tee`] | a request body that keeps what passes, while it streams, so that it can be sent again |
+//! | [`ReplayBody`] with [`tee`] | a request body that is copied while it streams, so that it can be sent again |
 //! | [`FromReplay`] | a body type that such a copy can be turned back into: the request type in and out is the same |
 //! | [`Watch`] | a response body that reports what the whole response came to |
 //! | `Prefetch` (feature `retry`) | a response body of which some was read ahead |

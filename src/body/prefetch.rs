@@ -12,7 +12,7 @@ use std::{
 
 /// A body of which some frames were read ahead; it gives those first, in order, and then goes on.
 ///
-/// Of what was read ahead, small frames are joined and empty ones left out, so that a body in many frames takes no more memory
+/// Small frames that are read ahead are joined and empty ones left out, so that a body in many frames takes no more memory
 /// than its bytes. A body that failed while it was read ahead never looks complete: it keeps its size hint, and is not at its
 /// end before it gave its error.
 pub struct Prefetch<B: Body> {
@@ -29,10 +29,10 @@ pub struct Prefetch<B: Body> {
 /// Frames of fewer bytes are joined: the place of a frame in the queue takes nearly as much.
 const SMALL: usize = 1024;
 
-/// What reading ahead found.
+/// The result of reading one frame ahead.
 #[derive(Debug)]
 pub(crate) enum Seen<'a> {
-    /// Bytes that are here by now.
+    /// `ahead`: all bytes that were read ahead until now.
     Data {
         ahead: usize,
     },
@@ -130,7 +130,7 @@ impl<B: Body<Data = Bytes> + Unpin> Body for Prefetch<B> {
 // what was read ahead is never pinned
 impl<B: Body + Unpin> Unpin for Prefetch<B> {}
 
-// Without the body's own: it may print what it holds.
+// Without the inner body's own, which may print its content.
 impl<B: Body> fmt::Debug for Prefetch<B> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Prefetch")

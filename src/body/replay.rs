@@ -82,11 +82,11 @@ impl<E: Error + 'static> Error for ReplayError<E> {
     }
 }
 
-/// A request body that can be sent again: what passes is copied while it streams, nothing is read ahead.
+/// A request body that can be sent again: it is copied while it streams, nothing is read ahead.
 ///
-/// All attempts share the source; the newest attempt owns it. A later attempt gets the copy of what was sent and then goes on
-/// with the live source, and the body of the attempt before fails with [`LetGo`] from then on: it never ends, and never says
-/// that it is at its end. Once the source has ended, attempts do not disturb each other: each gives the whole copy.
+/// All attempts share the source; the newest attempt owns it. A later attempt gets the copy and then goes on with the live
+/// source, and the body of the attempt before fails with [`LetGo`] from then on: it never ends, and
+/// [`is_end_stream`](Body::is_end_stream) is never true for it. Once the source has ended, attempts do not disturb each other: each gives the whole copy.
 ///
 /// The source is polled, asked and dropped without a lock, and so are wakers: a source may use the [`ReplayHandle`] of its own
 /// body. A source that panics is lost: the bodies that wait for it fail with [`SourceLost`].
@@ -106,9 +106,9 @@ struct Shared<B> {
     failed: bool,
 }
 
-/// Makes further bodies out of what was kept.
+/// Makes the bodies of further attempts from the copy.
 ///
-/// Dropping it says that no further attempt comes: what was kept is freed, and the live body goes on unharmed.
+/// Dropping it means that no further attempt follows: the copy is freed, and the live body goes on unharmed.
 pub struct ReplayHandle<B> {
     upload: Arc<Mutex<Upload<B>>>,
     can_abort: bool,
@@ -156,7 +156,7 @@ impl<B> Drop for ReplayHandle<B> {
 }
 
 impl<B> ReplayBody<B> {
-    /// Creates a body that is here already.
+    /// Creates a body from data in memory.
     pub fn whole(data: Bytes, trailers: Option<HeaderMap>) -> Self {
         Self { kind: Kind::Whole { data: Some(data).filter(|d| !d.is_empty()), trailers } }
     }
@@ -207,7 +207,10 @@ impl<B: Body<Data = Bytes> + Unpin> Shared<B> {
             let step = lock(&self.upload).step(&self.place, cx.waker(), &mut clone);
             match step {
                 Step::Poll { source, known } => break (source, known),
-                Step::Give { frame, _over } => return self.give(frame),
+                Step::Give { frame, over } => {
+                    drop(over);
+                    return self.give(frame);
+                }
                 Step::End => return Poll::Ready(None),
                 Step::Superseded => return Poll::Ready(Some(Err(ReplayError::LetGo(LetGo)))),
                 // as any body after its error
@@ -218,7 +221,7 @@ impl<B: Body<Data = Bytes> + Unpin> Shared<B> {
             }
         };
         let (back, read) = poll_taken(&self.upload, self.place.attempt, source, known, cx);
-        // first that it can go on, then what may run code of the caller
+        // wakers and sources run code of the caller: only once the state is complete
         if let Some(wake) = back.wake {
             wake.wake();
         }
@@ -295,7 +298,7 @@ impl<B: Body<Data = Bytes> + Unpin> Body for ReplayBody<B> {
     }
 }
 
-// What they hold is the caller's and may be secret: lengths and states only.
+// The content belongs to the caller and may be secret: lengths and states only.
 impl<B> fmt::Debug for ReplayBody<B> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let mut body = f.debug_struct("ReplayBody");

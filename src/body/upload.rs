@@ -19,13 +19,14 @@ pub(super) enum End {
 /// The state that all attempts of one request share.
 ///
 /// It is used under a lock, so no method runs foreign code: not the source's (polls, hints, drop) and no waker's (wake, clone,
-/// drop). What has to be run or dropped is returned, for the caller to do so after it released the lock.
+/// drop). Wakers and sources are returned instead, and the caller
+/// wakes or drops them after it released the lock.
 pub(super) struct Upload<B> {
     /// `None`: an attempt is polling it, or it ended.
     source: Option<B>,
     /// The size hint of the source after the last poll.
     rest: SizeHint,
-    /// Whether the source said after the last poll that it is at its end.
+    /// Whether the source was at its end after the last poll, by its own account.
     ends: bool,
     /// A frame that an attempt read, which was superseded in the meantime: the next one for the owner.
     ahead: Option<Frame<Bytes>>,
@@ -56,12 +57,12 @@ pub(super) struct Place {
     pub(super) gave_trailers: bool,
 }
 
-/// What one attempt does next.
+/// The next step of one attempt.
 pub(super) enum Step<B> {
-    /// It gives a frame that is here already. `_over`: the source, if this was the last of it; to be dropped.
+    /// It gives a frame of the copy. `over`: the source, if the frame was its last one; to be dropped.
     Give {
         frame: Frame<Bytes>,
-        _over: Option<B>,
+        over: Option<B>,
     },
     End,
     Superseded,
@@ -79,7 +80,7 @@ pub(super) enum Step<B> {
     CloneWaker,
 }
 
-/// What polling the source came to.
+/// The result of polling the source.
 pub(super) enum Read {
     /// With a clone of the waker, where it was not registered.
     Pending(Option<Waker>),
@@ -92,7 +93,7 @@ pub(super) enum Read {
     Failed,
 }
 
-/// What comes of bringing the source back, and what is left to do without the lock.
+/// The result of bringing the source back, and the work that is left to do without the lock.
 pub(super) struct Back<B> {
     /// `None`: there is none, or it went to the attempt that took over.
     pub(super) frame: Option<Frame<Bytes>>,
@@ -125,9 +126,9 @@ impl<B> Upload<B> {
         matches!(self.end, End::Done)
     }
 
-    /// What `place` does next. `clone`: of `waker`, where one was made.
+    /// Returns the next step of `place`. `clone`: of `waker`, where one was made.
     pub(super) fn step(&mut self, place: &Place, waker: &Waker, clone: &mut Option<Waker>) -> Step<B> {
-        let give = |frame| Step::Give { frame, _over: None };
+        let give = |frame| Step::Give { frame, over: None };
         if place.attempt < self.owner {
             return Step::Superseded;
         }
@@ -149,7 +150,7 @@ impl<B> Upload<B> {
         if let Some(frame) = self.ahead.take() {
             self.pass(&frame);
             let over = if self.is_complete() { self.source.take() } else { None };
-            return Step::Give { frame, _over: over };
+            return Step::Give { frame, over };
         }
         let known = self.waker.as_ref().is_some_and(|known| known.will_wake(waker));
         match self.source.take() {
@@ -162,8 +163,8 @@ impl<B> Upload<B> {
         }
     }
 
-    /// Takes the source back from an attempt that polled it. A later attempt may have taken over in the meantime: what was read
-    /// is then that one's, and it is woken.
+    /// Takes the source back from an attempt that polled it. A later attempt may have taken over in the meantime: the frame
+    /// is then for that attempt, and it is woken.
     pub(super) fn bring_back(&mut self, attempt: u32, source: Option<B>, read: Read) -> Back<B> {
         let superseded = attempt < self.owner;
         let mut back = Back { frame: None, superseded, over: (None, None), wake: None };
@@ -239,7 +240,7 @@ impl<B> Upload<B> {
         self.is_complete() && place.attempt >= self.owner && place.given == self.passed && trailers_given
     }
 
-    /// What is missing to the whole, also for a body that will never give it.
+    /// Returns the bytes that are missing to the whole body, also for an attempt that will never give them.
     pub(super) fn size_hint(&self, place: &Place) -> SizeHint {
         let ahead = self.ahead.as_ref().map_or(0, length);
         add(self.passed.saturating_sub(place.given).saturating_add(ahead), &self.rest)
@@ -270,7 +271,7 @@ impl<B> Upload<B> {
         }
     }
 
-    /// The hint stays: what the source did not give is missing, and no body looks complete without it.
+    /// The hint stays: the bytes that the source did not give are missing, and no body looks complete without them.
     fn lose(&mut self) {
         self.end = End::Lost;
         self.kept = None;
@@ -281,7 +282,7 @@ fn length(frame: &Frame<Bytes>) -> u64 {
     frame.data_ref().map_or(0, |data| data.len() as u64)
 }
 
-// Without what lies in it: lengths and states only.
+// The content may be secret: lengths and states only.
 impl<B> fmt::Debug for Upload<B> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Upload")

@@ -1,10 +1,11 @@
 use super::{
+    asked::Asked,
     circuit::{Circuit, Leave},
     layer::Parts,
 };
 use crate::{
     attempt::Attempt,
-    classify::{Failure, Recorder, Verdict, is_reported, report, sent},
+    classify::{Failure, Origin, Recorder, Verdict, is_reported, report, sent},
 };
 use http::StatusCode;
 use std::{
@@ -23,12 +24,13 @@ pub(super) struct Call<C> {
     leave: Option<Leave>,
     /// The call is counted in the scope of a retry layer above: its request may be executed.
     counted: bool,
+    asked: Asked,
 }
 
 impl<C> Call<C> {
     #[inline]
-    pub(super) fn new(parts: Arc<Parts<C>>, keyed: Option<Circuit>, leave: Leave) -> Self {
-        Self { parts, keyed, leave: Some(leave), counted: sent::let_through() }
+    pub(super) fn new(parts: Arc<Parts<C>>, keyed: Option<Circuit>, leave: Leave, asked: Asked) -> Self {
+        Self { parts, keyed, leave: Some(leave), counted: sent::let_through(), asked }
     }
 
     pub(super) fn classify(&self) -> &C {
@@ -64,6 +66,20 @@ impl<C> Call<C> {
         // taken first: a panic in there does not tell it twice
         if let Some(leave) = self.leave.take() {
             self.parts.circuits.chosen(self.keyed.as_ref()).record(&leave, verdict);
+        }
+    }
+
+    /// Whether a redirect led to another origin than the one that was asked.
+    #[inline]
+    pub(super) fn is_redirected(&self, answered_by: Option<Origin<'_>>) -> bool {
+        self.asked.is_not(answered_by)
+    }
+
+    /// Records a success of the origin that was asked. What the other one does is not for this circuit.
+    #[inline(never)]
+    pub(super) fn record_redirect(&mut self) {
+        if let Some(leave) = self.leave.take() {
+            self.parts.circuits.chosen(self.keyed.as_ref()).record_redirect(&leave);
         }
     }
 

@@ -8,7 +8,7 @@ use super::{
     waiting::Waiting,
 };
 use crate::{
-    classify::{Record, Recorder, Ticket, Verdict},
+    classify::{Outcome, Record, Recorder, Ticket, Verdict},
     error::Refused,
     registry::{Entry, Registry, Value, registry},
 };
@@ -227,6 +227,14 @@ impl Circuit {
             Leave::Asked(_) => self.0.head(self.permit(leave)),
         };
         Recorder::new(self.0, answered.to_ticket())
+    }
+
+    /// Records that the server answered a call with a redirect that the client followed. How long that took is not known: it is
+    /// not slow.
+    pub(super) fn record_redirect(&self, leave: &Leave) {
+        let permit = self.permit(leave);
+        self.0.with(|machine, now| machine.record(permit, Signal::Success, None, Duration::ZERO, now));
+        self.0.series.call(Outcome::Success);
     }
 
     fn permit(&self, leave: &Leave) -> Permit {

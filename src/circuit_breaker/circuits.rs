@@ -79,7 +79,7 @@ impl Circuits {
         self.len() == 0
     }
 
-    /// Other settings for all of them, and for those to come.
+    /// Changes the settings of all of them, of those that are just being made, and of those to come.
     pub fn configure(&self, config: impl Into<Arc<Config>>) {
         match &self.0 {
             Kind::One(circuit) => circuit.configure(config),

@@ -76,7 +76,10 @@ where
                         let head = call.classify().head(&response, *repeatable);
                         call.settle(|_| head);
                         call.report(&head, |classify| classify.status(&response));
-                        let recorder = if *until_head || call.classify().ends_at_head(&response, head) {
+                        let recorder = if call.is_redirected(call.classify().answered_by(&response)) {
+                            call.record_redirect();
+                            Recorder::nobody()
+                        } else if *until_head || call.classify().ends_at_head(&response, head) {
                             call.record(&head);
                             Recorder::nobody()
                         } else {

@@ -20,7 +20,7 @@ use std::{
 /// a new key looks at a bounded number of circuits in search of one that can go.
 pub(super) struct Keyed {
     name: Arc<str>,
-    /// What the names of all circuits begin with.
+    /// The beginning of all circuits' names.
     prefix: Box<str>,
     config: Mutex<Arc<Config>>,
     capacity: usize,
@@ -33,13 +33,13 @@ pub(super) struct Keyed {
     unkeyed: Circuit,
 }
 
-/// Circuits in a shard, on average, when all are full: a shard that grows moves so many.
+/// The circuits in a shard, on average, when all shards are full. A shard that grows moves this number of entries.
 const SHARD: usize = 256;
 /// Above this number shards become larger. An empty shard takes a hundred bytes.
 const MOST_SHARDS: usize = 4096;
-/// So many circuits are looked at for a new key when all are full.
+/// The most idle circuits that are looked at for a new key when all shards are full.
 const LOOKS: usize = 64;
-/// So many shards besides the key's own are searched for an idle circuit.
+/// The shards that are searched for an idle circuit after the key's own.
 const SHARDS_SEARCHED: usize = 16;
 
 impl Keyed {
@@ -156,10 +156,10 @@ impl Keyed {
         let mut looks = LOOKS;
         let shards = self.shards.len();
         let hand = self.hand.fetch_add(SHARDS_SEARCHED, Ordering::Relaxed);
-        let others = (0..SHARDS_SEARCHED.min(shards - 1)).map(|n| hand.wrapping_add(n) & (shards - 1));
-        // what goes is dropped after the lock
+        let others = (0..SHARDS_SEARCHED.min(shards)).map(|n| hand.wrapping_add(n) & (shards - 1));
+        // the evicted circuit is dropped when no lock is held
         let idle = [own].into_iter().chain(others).find_map(|shard| self.write(shard).evict_idle(&mut looks));
-        idle.or_else(|| self.write(own).evict_needed(&mut looks)).is_some()
+        idle.or_else(|| self.write(own).evict_needed()).is_some()
     }
 
     /// Calls `f` with every circuit, outside of all locks.

@@ -67,6 +67,11 @@
 //! its status or its first message), so that neither a long stream nor a slow reader holds a circuit half-open. With
 //! [`until_head`](CircuitBreakerLayer::until_head) every call ends there, and a body that breaks off is not seen.
 //!
+//! A response from another origin than the one that was asked (reqwest follows redirects by itself) is a success: the server that
+//! was asked has answered, and its circuit learns nothing of the other one, nor of the response's body. What the client does not
+//! reveal counts for the server that was asked: errors behind a redirect, and the time that a call hangs there. A client with
+//! `redirect::Policy::none()`, or a layer above this one that follows redirects, keeps the two apart.
+//!
 //! Every permit carries the generation of the circuit: a call that began before the last change of state is counted as stale,
 //! and moves nothing.
 //!
@@ -136,7 +141,11 @@
 //!
 //! Whoever holds no handle finds one by its name: [`Circuit::named`], [`Circuits::named`], [`Circuits::list`].
 //!
-//! A [`Circuits`] keeps up to its capacity; one that is in use, open, or knows of failures in the last hour is not let go.
+//! A [`Circuits`] keeps up to its capacity; one that is in use, or open or knows of failures and was used in the last hour, is not
+//! let go. Reading its state is no use of it. However large the capacity, a call does a bounded amount of work; when nearly all are
+//! needed, it may go without a circuit although one could have made room.
+//!
+//! Circuits are kept by the [origin](crate::classify::Origin) of the request: scheme, host and port, in any spelling.
 //!
 //! # Unlike
 //!
@@ -161,6 +170,7 @@
 //! [`CIRCUIT_REFUSED`]: crate::telemetry::names::CIRCUIT_REFUSED
 //! [`CIRCUIT_TRANSITIONS`]: crate::telemetry::names::CIRCUIT_TRANSITIONS
 
+mod asked;
 mod call;
 mod circuit;
 mod circuits;

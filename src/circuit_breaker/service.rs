@@ -1,4 +1,4 @@
-use super::{CircuitBreakerLayer, Readiness, ResponseFuture, call::Call, layer::Parts, waiting::Place};
+use super::{CircuitBreakerLayer, Readiness, ResponseFuture, asked::Asked, call::Call, layer::Parts, waiting::Place};
 use crate::{
     answer::{Answer, Cause, Fail},
     classify::{Classify, Http},
@@ -70,7 +70,8 @@ where
             Ok(leave) => {
                 self.asked = false;
                 // made before the call: a panic in it is a failure
-                let call = Call::new(self.layer.parts.clone(), keyed, leave);
+                let asked = Asked::new(classify.asked(&request));
+                let call = Call::new(self.layer.parts.clone(), keyed, leave, asked);
                 let repeatable = classify.repeatable(&request);
                 ResponseFuture::calling(self.inner.call(request), call, repeatable, self.layer.until_head)
             }

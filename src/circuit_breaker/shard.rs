@@ -31,14 +31,18 @@ pub(super) struct Listed {
     used: AtomicBool,
 }
 
-/// What a circuit knows of failures is forgotten when it was not used for so long, so that the memory cannot fill with circuits
-/// that failed once.
+/// A circuit that was not used for this long may be evicted although it knows of failures, so that the memory cannot fill with
+/// circuits that failed once.
 const FORGET: Duration = Duration::from_secs(3600);
 
-/// So many circuits of each queue are looked at when a circuit is added: the queues are in order before the room is used up.
+/// The circuits of each queue that are looked at when one is added: the queues are in order before the capacity is reached.
 const SORTED_BY_ADD: usize = 2;
 
-/// So many idle circuits that were used lately are passed in the search for one that was not.
+/// Up to this number, all circuits that were needed are looked at again for a new key; of more, only some.
+const FEW: usize = 64;
+const SOME: usize = 16;
+
+/// The idle circuits that were used lately and are passed in the search for one that was not.
 const SPARED: usize = 8;
 
 impl Listed {
@@ -101,8 +105,8 @@ impl Shard {
         queue.push_back(listed);
     }
 
-    /// Takes out an idle circuit that is not needed after all, if `looks` are enough to find one; those that were used since the
-    /// last look come second. The caller drops it when the lock is released.
+    /// Takes out an idle circuit that is not needed, if `looks` are enough to find one; circuits that were used since the last
+    /// look are the second choice. The caller drops it when the lock is released.
     pub(super) fn evict_idle(&mut self, looks: &mut usize) -> Option<Arc<Listed>> {
         let now = Instant::now();
         let (mut found, mut second, mut spared) = (None, None, 0);
@@ -132,11 +136,11 @@ impl Shard {
         found.or(second).inspect(|gone| self.remove(gone))
     }
 
-    /// Takes out a circuit that was needed and is not any more, if `looks` are enough to find one.
-    pub(super) fn evict_needed(&mut self, looks: &mut usize) -> Option<Arc<Listed>> {
+    /// Takes out a circuit that was needed and is not any more, if it is one of the next.
+    pub(super) fn evict_needed(&mut self) -> Option<Arc<Listed>> {
         let now = Instant::now();
-        for _ in 0..self.needed.len().min(*looks) {
-            *looks -= 1;
+        let looks = if self.needed.len() <= FEW { FEW } else { SOME };
+        for _ in 0..self.needed.len().min(looks) {
             let listed = self.needed.pop_front()?;
             if !listed.is_needed(now) {
                 self.remove(&listed);

@@ -1,14 +1,14 @@
 use std::hash::Hasher;
 
-/// Hands texts without regard to ASCII case to a hasher. How many writes there are, and how long they are, depends on the lengths
-/// of the texts alone, since a hasher may tell two short writes from a longer one.
+/// Writes texts to a hasher without regard to ASCII case. The number and the lengths of the writes depend on the lengths of the
+/// texts alone, since two short writes may give another hash than a longer one.
 pub(super) struct Folded {
     words: [[u8; WORD]; WORDS],
     filled: usize,
 }
 
 const WORD: usize = 8;
-/// With so many, most origins are one write.
+/// Most origins fit in these: they are one write.
 const WORDS: usize = 8;
 
 impl Folded {
@@ -61,7 +61,7 @@ impl Folded {
     }
 }
 
-/// The bit that makes a capital letter a small one. Of what a host name is made of, it makes nothing else the same.
+/// Sets the bit that makes a capital letter a small one. No two other characters of a host name become the same.
 fn fold(word: [u8; WORD]) -> [u8; WORD] {
     (u64::from_ne_bytes(word) | u64::from_ne_bytes([b' '; WORD])).to_ne_bytes()
 }

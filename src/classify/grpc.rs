@@ -75,6 +75,7 @@ fn strip<'a>(text: &'a [u8], prefix: &[u8]) -> Option<&'a [u8]> {
 }
 
 /// Whether a message is gRPC over HTTP/2, which gRPC-Web is not.
+#[cfg(feature = "retry")]
 pub(crate) fn is_grpc(headers: &HeaderMap) -> bool {
     GrpcFormat::of(headers) == Some(GrpcFormat::Grpc)
 }

@@ -29,8 +29,10 @@ pub use capture::ConnectionCapture;
 pub use classifier::{Classify, Repeatable};
 pub use error::{of_error, of_error_with};
 pub use evidence::Evidence;
+#[cfg(feature = "retry")]
+pub(crate) use grpc::is_grpc;
 pub use grpc::of_grpc_code;
-pub(crate) use grpc::{GrpcFormat, PUSHBACK, grpc_status, is_grpc, of_grpc_status};
+pub(crate) use grpc::{GrpcFormat, PUSHBACK, grpc_status, of_grpc_status};
 pub use http::Http;
 #[cfg(any(feature = "queue", feature = "retry", feature = "circuit-breaker"))]
 pub(crate) use maybe_executed::LastAttempt;

@@ -86,7 +86,7 @@ impl IdempotencyKeyLayer {
 
 impl<S> IdempotencyKeys<S> {
     /// Returns the service that the layer wraps.
-    #[cfg(feature = "retry")]
+    #[cfg(all(feature = "retry", feature = "circuit-breaker"))]
     pub(crate) const fn inner_mut(&mut self) -> &mut S {
         &mut self.inner
     }

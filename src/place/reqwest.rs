@@ -12,10 +12,10 @@ pub use deliver::ToReqwest;
 #[cfg(feature = "retry")]
 pub use retry::ReqwestHandle;
 
-use crate::timeout::{InRequest, PerCall};
 use crate::{
     body::{FromReplay, ReplayBody, ReplayError, Watch},
     classify::{Classify, Evidence, Http, Origin, Outcome, Recorder, Repeatable, Verdict},
+    timeout::{InRequest, PerCall},
 };
 use http_body_util::BodyExt;
 use reqwest::{Body, Request, Response, ResponseBuilderExt};

@@ -1,6 +1,9 @@
 use crate::backoff::{Backoff, Exponential, Jitter};
 use std::{num::NonZeroUsize, sync::Arc, thread::available_parallelism, time::Duration};
 
+#[cfg(test)]
+mod tests;
+
 /// The settings of a worker. The fields are set through `Worker::with_*`, which documents them.
 #[derive(Debug, Clone)]
 pub(super) struct Config {

@@ -1,8 +1,14 @@
-use super::{Snapshot, Value};
+use super::{
+    Snapshot, Value,
+    shard::{Shard, address},
+};
 use std::{
     any::Any,
     fmt,
-    sync::{Arc, LazyLock, Mutex, PoisonError, Weak},
+    sync::{
+        Arc, LazyLock, Mutex, MutexGuard, PoisonError, Weak,
+        atomic::{AtomicU64, Ordering},
+    },
 };
 
 /// Something with a name and a state.
@@ -18,10 +24,22 @@ pub trait Entry: Any + Send + Sync {
 const _: Option<&dyn Entry> = None;
 
 /// A list of [`Entry`]s that holds none of them alive. Clones are the same list.
+///
+/// Adding one is little work, however many there are. No method of an entry is called, and none is dropped, while a lock is held.
 #[derive(Clone, Default)]
 pub struct Registry {
-    entries: Arc<Mutex<Vec<Weak<dyn Entry>>>>,
+    list: Arc<List>,
 }
+
+#[derive(Default)]
+struct List {
+    shards: [Mutex<Shard>; SHARDS],
+    /// How many were added: entries are in this order.
+    added: AtomicU64,
+}
+
+/// Each has its own lock.
+const SHARDS: usize = 32;
 
 /// The registry of the process.
 pub fn registry() -> &'static Registry {
@@ -35,47 +53,63 @@ impl Registry {
         Self::default()
     }
 
-    /// Lists `entry` for as long as somebody else holds it. Adding it twice lists it once.
+    /// Lists `entry` until it is dropped; the registry holds a [`Weak`]. Adding it twice lists it once.
     pub fn add<E: Entry>(&self, entry: &Arc<E>) {
+        let number = self.list.added.fetch_add(1, Ordering::Relaxed);
         let entry: Weak<dyn Entry> = Arc::downgrade(entry) as _;
-        let mut entries = self.entries.lock().unwrap_or_else(PoisonError::into_inner);
-        // dropped ones go when the list would grow, so that adding is cheap on the whole
-        if entries.len() == entries.capacity() {
-            entries.retain(|e| e.strong_count() > 0);
-        }
-        if !entries.iter().any(|e| std::ptr::addr_eq(e.as_ptr(), entry.as_ptr())) {
-            entries.push(entry);
-        }
+        lock(&self.list.shards[shard_of(address(&entry))]).add(number, entry);
+        // One shard after the other, whichever the entry is in: an allocator gives memory that was just freed to the next entry,
+        // so that many in a row may be in one shard.
+        let next = usize::try_from(number % SHARDS as u64).unwrap_or(0);
+        lock(&self.list.shards[next]).sweep();
     }
 
-    /// The entry of this type and name, if there is one; of several, the one that was added first. It is asked nothing.
+    /// Returns the entry of this type and name, if there is one; of several, the one that was added first. Only its name is asked
+    /// for.
     pub fn find<E: Entry>(&self, name: &str) -> Option<Arc<E>> {
-        let entries: Vec<_> = {
-            let entries = self.entries.lock().unwrap_or_else(PoisonError::into_inner);
-            entries.iter().filter_map(Weak::upgrade).collect()
-        };
-        // the lock is not held here either: the last owner of an entry may be the one above
-        let mut named = entries.into_iter().filter(|entry| entry.name() == name);
-        named.find_map(|entry| (entry as Arc<dyn Any + Send + Sync>).downcast().ok())
+        let of_type = |(number, entry)| Some((number, (entry as Arc<dyn Any + Send + Sync>).downcast::<E>().ok()?));
+        let named = self.entries().into_iter().filter_map(of_type).filter(|(_, entry)| entry.name() == name);
+        named.min_by_key(|(number, _)| *number).map(|(_, first)| first)
     }
 
-    /// What each entry is at this moment, by kind and name.
+    /// Returns the state of each entry at this moment, by kind and name; entries of one name are in the order in which they were
+    /// added.
     pub fn snapshot(&self) -> Vec<Snapshot> {
-        // the lock is not held while entries are asked
-        let entries: Vec<_> = {
-            let entries = self.entries.lock().unwrap_or_else(PoisonError::into_inner);
-            entries.iter().filter_map(Weak::upgrade).collect()
+        let mut entries = self.entries();
+        entries.sort_unstable_by_key(|(number, _)| *number);
+        let of = |entry: &Arc<dyn Entry>| Snapshot {
+            kind: entry.kind(),
+            name: entry.name().to_owned(),
+            state: entry.state(),
         };
-        let mut all: Vec<_> =
-            entries.iter().map(|e| Snapshot { kind: e.kind(), name: e.name().to_owned(), state: e.state() }).collect();
+        let mut all: Vec<_> = entries.iter().map(|(_, entry)| of(entry)).collect();
         all.sort_by(|a, b| (a.kind, &a.name).cmp(&(b.kind, &b.name)));
         all
     }
+
+    /// All entries, with their numbers. No lock is held when they are asked or dropped: each may be the last owner of one.
+    fn entries(&self) -> Vec<(u64, Arc<dyn Entry>)> {
+        let mut entries = Vec::new();
+        for shard in &self.list.shards {
+            entries.extend(lock(shard).live());
+        }
+        entries
+    }
+}
+
+fn lock(shard: &Mutex<Shard>) -> MutexGuard<'_, Shard> {
+    shard.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// Entries of one size lie at equal distances: their addresses are mixed.
+fn shard_of(address: usize) -> usize {
+    let mixed = (address as u64).wrapping_mul(0x9e37_79b9_7f4a_7c15) >> 32;
+    usize::try_from(mixed).unwrap_or(0) % SHARDS
 }
 
 impl fmt::Debug for Registry {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let n = self.entries.lock().unwrap_or_else(PoisonError::into_inner).len();
+        let n: usize = self.list.shards.iter().map(|shard| lock(shard).len()).sum();
         f.debug_struct("Registry").field("entries", &n).finish()
     }
 }

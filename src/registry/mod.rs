@@ -19,10 +19,11 @@
 //! ```
 //!
 //! Circuits, queues, stores and layers put themselves into [`registry()`], the one of the process, when they are made;
-//! `with_registry` on each puts it into another one as well. The list holds no entry alive. Whoever knows the type of an entry
-//! gets the entry itself by its name: [`Registry::find`].
+//! `with_registry` on each puts it into another one as well. The list holds no entry alive. [`Registry::find`]
+//! returns the entry itself by its type and name.
 
 mod list;
+mod shard;
 mod snapshot;
 
 pub use list::{Entry, Registry, registry};

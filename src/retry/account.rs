@@ -36,7 +36,7 @@ impl Account {
         _ = self.balance.fetch_update(Ordering::Relaxed, Ordering::Relaxed, paid);
     }
 
-    /// Takes `retries`, if there are so many. `now`: since the account was made.
+    /// Takes `retries`, if the balance is as high. `now`: since the account was made.
     pub(super) fn withdraw(&self, retries: u32, now: Duration) -> bool {
         self.trickle(now);
         let cost = whole(retries);

@@ -29,11 +29,11 @@ impl Allowance {
         Self { ratio: None, share: Self::SHARE, start: Self::START, most: Self::MOST, trickle: Some(Self::TRICKLE) }
     }
 
-    /// The defaults of a [hedge layer](super::hedge): 5 % of successes, 10 to start with, at most 10, none besides.
+    /// Creates the defaults of a [hedge layer](super::hedge): 5 % of successes, 10 to start with, at most 10 saved, no trickle.
     ///
-    /// 5 % is what a p95 implies. Every second attempt is load that the server has besides, while it is slow: in
-    /// `tests/storm` 20 % tip a server at 89 % of its capacity, 5 % do not. As many as are saved are sent at once when a server
-    /// becomes slow, so few are; and what no success pays for would add up over the processes of a fleet.
+    /// A p95 implies 5 %. Hedges are load on top of a server that is slow already: in `tests/storm` a budget of 20 % tips a server
+    /// at 89 % of its capacity, 5 % does not. Saved hedges are sent at once when a server becomes slow, so few are saved; and a
+    /// trickle, which no success pays for, would add up over the processes of a fleet.
     pub const fn for_hedges() -> Self {
         Self { ratio: None, share: Self::HEDGE_SHARE, start: Self::START, most: Self::START, trickle: None }
     }
@@ -59,7 +59,7 @@ impl Allowance {
         self
     }
 
-    /// One retry in this time, whatever succeeds. Faster than [`TRICKLE`](Self::TRICKLE) is as fast as that.
+    /// One retry in this time, whatever succeeds, up to the start and never above the most. Faster than [`TRICKLE`](Self::TRICKLE) is as fast as that.
     #[must_use]
     pub fn with_trickle(mut self, every: Duration) -> Self {
         self.trickle = Some(every.max(Self::TRICKLE));

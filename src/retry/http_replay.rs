@@ -119,7 +119,11 @@ impl<B: FromReplay> Replay<Request<B>> for HttpReplay {
         }
     }
 
-    fn capture(&self, request: &mut Request<B>, _: Repeatable) -> ConnectionCapture {
+    fn capture(&self, request: &mut Request<B>, repeatable: Repeatable) -> ConnectionCapture {
+        // a keyed request is repeated with and without proof, which then only decides how a failure comes out
+        if repeatable == Repeatable::Keyed && !cfg!(feature = "hyper") {
+            return ConnectionCapture::unknown();
+        }
         // gRPC knows no redirects
         if is_grpc(request.headers()) { ConnectionCapture::only_hop() } else { ConnectionCapture::of(request) }
     }

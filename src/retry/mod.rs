@@ -104,7 +104,7 @@
 //! | longest refusal | 5 s | well below the deadline of a call |
 //! | faults (500, unknown errors) | not repeated | the same request mostly fails again |
 //! | budget | 20 % of successes, 10 to start with, at most 100, one in 2 s besides; a repeat after a timeout costs 2 | see [`Budget`] |
-//! | kept of a request body | 64 KiB a request, 64 MiB a process | [`Caps`](crate::body::Caps) |
+//! | memory for copies of request bodies | 64 KiB a request, 64 MiB a process | [`Caps`](crate::body::Caps) |
 //! | read ahead | nothing | it delays the head |
 //! | marker | `x-should-retry` is heeded | nobody says it who does not mean it |
 //! | least time left after a wait | 10 ms | an attempt that cannot end is only load |
@@ -134,7 +134,7 @@
 //! [`with_prepare`](RetryLayer::with_prepare), or by a layer below, `map_request` for one: both see each attempt as a fresh copy
 //! of the request, with the same `Idempotency-Key`.
 //!
-//! What is slow and not failed is repeated by a [hedge layer](hedge) below, out of the same budget.
+//! A request that is slow and not failed is sent a second time by a [hedge layer](hedge) below, which has a budget of its own.
 //!
 //! # Unlike `tower::retry`
 //!

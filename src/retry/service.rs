@@ -26,6 +26,7 @@ impl<S, P, C, R, T> Retry<S, P, C, R, T> {
     }
 
     /// Sets how many attempts may follow the first one in calls of this service and its clones, in place of the policy's number.
+    #[cfg(all(feature = "circuit-breaker", feature = "idempotency"))]
     pub(crate) fn set_max_retries(&mut self, retries: u32) {
         Arc::make_mut(&mut self.shared).settings.max_retries = Some(retries);
     }

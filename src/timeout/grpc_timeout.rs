@@ -1,7 +1,9 @@
 //! The `grpc-timeout` header (gRPC over HTTP/2): at most eight digits and a unit.
 
-use crate::classify::is_grpc;
-use http::{HeaderMap, HeaderName, HeaderValue};
+use crate::classify::GrpcFormat;
+#[cfg(any(test, feature = "retry"))]
+use http::HeaderValue;
+use http::{HeaderMap, HeaderName};
 use std::time::Duration;
 
 #[cfg(test)]
@@ -11,6 +13,7 @@ mod tests;
 pub(crate) const GRPC_TIMEOUT: HeaderName = HeaderName::from_static("grpc-timeout");
 
 /// The largest number that eight digits can write.
+#[cfg(any(test, feature = "retry"))]
 const MOST: u128 = 99_999_999;
 const HOUR: u128 = 3600 * SECOND;
 const MINUTE: u128 = 60 * SECOND;
@@ -24,9 +27,7 @@ const UNITS: [(u8, u128); 6] =
 /// not one to eight digits and a unit (`H M S m u n`).
 pub(crate) fn parse(headers: &HeaderMap) -> Option<Duration> {
     // the cheaper question first
-    if !is_grpc(headers) {
-        return None;
-    }
+    GrpcFormat::of(headers)?;
     let value = headers.get(&GRPC_TIMEOUT)?;
     let (unit, digits) = value.as_bytes().split_last()?;
     let (_, nanos) = UNITS.into_iter().find(|(letter, _)| letter == unit)?;
@@ -39,6 +40,7 @@ pub(crate) fn parse(headers: &HeaderMap) -> Option<Duration> {
 
 /// Returns `left` as a header value, in the finest unit in which eight digits suffice, rounded down: the server never allows
 /// itself more time than the client has. More than 99,999,999 hours are written as that many.
+#[cfg(any(test, feature = "retry"))]
 pub(crate) fn format(left: Duration) -> HeaderValue {
     let nanos = left.as_nanos();
     let fits = UNITS.into_iter().find(|(_, unit)| nanos / unit <= MOST);

@@ -50,7 +50,7 @@ const ROOMS: &[(&str, &[&str], &[&str])] = &[
     ("classify",  &[], &["backoff", "body::Watch", "error", "foreign", "time", "timeout::Elapsed"]),
     ("body",      &[], &["classify", "error"]),
     ("answer",    &[], &["body", "classify", "error", "timeout::Elapsed"]),
-    ("timeout",   &[], &["answer", "attempt", "classify::is_grpc", "error"]),
+    ("timeout",   &[], &["answer", "attempt", "classify::GrpcFormat", "error"]),
     // the first floor: the patterns, strangers to each other
     ("retry",           GROUND, &[]),
     ("circuit_breaker", GROUND, &[]),

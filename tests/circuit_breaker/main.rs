@@ -1,6 +1,7 @@
 //! The circuit breaker, from outside.
 #![cfg(all(
     feature = "circuit-breaker",
+    feature = "retry",
     feature = "serde",
     feature = "metrics",
     feature = "reqwest",
@@ -13,6 +14,7 @@ mod beside;
 mod beside_bodies;
 mod bodies;
 mod by_hand;
+mod capacity;
 mod circuits;
 mod cost;
 mod handles;
@@ -21,12 +23,14 @@ mod layer;
 mod listeners;
 mod machine;
 mod model;
+mod origins;
 mod outage;
 mod pend;
 mod places;
 mod ramp;
 mod readers;
 mod readers_grpc;
+mod redirects;
 mod scenarios;
 mod settings;
 mod support;

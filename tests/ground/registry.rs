@@ -1,7 +1,8 @@
 //! The list of everything that has a name and a state.
 
-use std::sync::Arc;
+use std::{sync::Arc, time::Duration};
 use steadfast::registry::{Entry, Registry, Value};
+use tokio::time::Instant;
 
 struct Pool(&'static str, &'static str);
 
@@ -126,4 +127,119 @@ fn a_snapshot_is_written_out_as_plain_values() {
     let json = serde_json::to_value(registry.snapshot()).unwrap();
     let state = serde_json::json!([["idle", 3], ["open", true], ["share", 0.5], ["is", "well"]]);
     assert_eq!(json, serde_json::json!([{ "kind": "pool", "name": "db", "state": state }]));
+}
+
+fn add_all<E: Entry>(registry: &Registry, entries: &[Arc<E>]) {
+    for entry in entries {
+        registry.add(entry);
+    }
+}
+
+/// How many entries the registry holds, those that were dropped included.
+fn held(registry: &Registry) -> usize {
+    format!("{registry:?}").chars().filter(char::is_ascii_digit).collect::<String>().parse().unwrap()
+}
+
+/// The least time that a thousand entries take to be added, of several rounds.
+fn time_to_add(registry: &Registry, rounds: usize) -> Duration {
+    let time = |_| {
+        let pools: Vec<_> = (0..1000).map(|_| Arc::new(Pool("pool", "timed"))).collect();
+        let start = Instant::now();
+        add_all(registry, &pools);
+        start.elapsed()
+    };
+    (0..rounds).map(time).min().unwrap()
+}
+
+#[test]
+fn adding_takes_as_long_with_forty_thousand_entries_as_with_none_and_dropped_ones_leave_no_trace() {
+    let registry = Registry::new();
+    let empty = time_to_add(&registry, 20);
+    let many: Vec<_> = (0..40_000).map(|_| Arc::new(Pool("pool", "one of many"))).collect();
+    add_all(&registry, &many);
+    let full = time_to_add(&registry, 20);
+    assert!(full < 10 * empty, "a thousand took {empty:?} at first and {full:?} beside 40,000");
+    assert_eq!(registry.snapshot().len(), 40_000);
+    drop(many);
+    // later additions sweep the rest out, without a snapshot or a search
+    for _ in 0..2000 {
+        registry.add(&Arc::new(Pool("pool", "short-lived")));
+    }
+    assert!(held(&registry) < 200, "{registry:?}");
+    let again = time_to_add(&registry, 20);
+    assert!(again < 10 * empty, "a thousand took {empty:?} at first and {again:?} after 40,000");
+    assert!(registry.snapshot().is_empty());
+    assert_eq!(held(&registry), 0);
+}
+
+#[test]
+fn of_several_with_one_name_the_first_that_is_left_is_found() {
+    let registry = Registry::new();
+    let mut pools: Vec<_> = (0..200).map(|_| Arc::new(Pool("pool", "db"))).collect();
+    add_all(&registry, &pools);
+    // again, and it is as old as it was
+    registry.add(&pools[199]);
+    for left in (1..200).rev() {
+        assert!(Arc::ptr_eq(&registry.find::<Pool>("db").unwrap(), &pools[0]), "{left} are left");
+        pools.remove(0);
+    }
+}
+
+#[test]
+fn entries_of_one_name_are_listed_in_the_order_in_which_they_were_added() {
+    struct Numbered(u64);
+    impl Entry for Numbered {
+        fn kind(&self) -> &'static str {
+            "numbered"
+        }
+        fn name(&self) -> &'static str {
+            "x"
+        }
+        fn state(&self) -> Vec<(&'static str, Value)> {
+            vec![("number", self.0.into())]
+        }
+    }
+    let registry = Registry::new();
+    let all: Vec<_> = (0..500).map(|number| Arc::new(Numbered(number))).collect();
+    add_all(&registry, &all);
+    let listed: Vec<_> = registry.snapshot().into_iter().map(|entry| entry.state[0].1.clone()).collect();
+    assert_eq!(listed, (0..500).map(Value::Count).collect::<Vec<_>>());
+}
+
+/// Its last owner may be the registry's own copy, for a moment: no lock is held when that one goes.
+#[test]
+fn an_entry_may_use_the_registry_while_it_is_dropped() {
+    struct Parting(Registry, &'static str);
+    impl Entry for Parting {
+        fn kind(&self) -> &'static str {
+            "parting"
+        }
+        fn name(&self) -> &str {
+            self.1
+        }
+        fn state(&self) -> Vec<(&'static str, Value)> {
+            Vec::new()
+        }
+    }
+    impl Drop for Parting {
+        fn drop(&mut self) {
+            self.0.add(&Arc::new(Pool("pool", "left behind")));
+            assert!(self.0.find::<Pool>("nowhere").is_none());
+        }
+    }
+    let registry = Registry::new();
+    let rounds = 500;
+    std::thread::scope(|scope| {
+        let maker = scope.spawn(|| {
+            for _ in 0..rounds {
+                let entry = Arc::new(Parting(registry.clone(), "x"));
+                registry.add(&entry);
+            }
+        });
+        while !maker.is_finished() {
+            let _ = registry.find::<Parting>("y");
+            registry.snapshot();
+        }
+    });
+    assert!(registry.snapshot().is_empty());
 }

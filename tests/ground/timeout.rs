@@ -285,3 +285,64 @@ async fn a_server_answers_at_the_time_of_the_request() {
     let response = layer.layer(hangs).oneshot(request).await.unwrap();
     assert_eq!((response.status(), start.elapsed()), (StatusCode::GATEWAY_TIMEOUT, 3 * SECOND));
 }
+
+/// A gRPC client says for how long it waits; what a stranger says shortens a server's own limit and never lengthens it.
+#[tokio::test(start_paused = true)]
+async fn a_grpc_timeout_shortens_a_call_and_never_lengthens_it() {
+    let layer = TimeoutLayer::total(10 * SECOND).respond().per_call();
+    let hangs = || service_fn(|_: Request<Full<Bytes>>| pending::<Result<Response<Full<Bytes>>, Infallible>>());
+    let asks = |content_type: &str, timeout: &str| {
+        let request = Request::post("/pay.Payments/Charge").header("content-type", content_type);
+        request.header("grpc-timeout", timeout).body(Full::default()).unwrap()
+    };
+    for (content_type, timeout, expected) in [
+        ("application/grpc", "600m", Duration::from_millis(600)),
+        ("application/grpc+proto", "2S", 2 * SECOND),
+        ("application/grpc-web+proto", "1500000u", SECOND * 3 / 2),
+        ("application/grpc", "0n", Duration::ZERO),
+        ("application/grpc", "1M", 10 * SECOND),
+        ("application/grpc", "99999999H", 10 * SECOND),
+        ("application/grpc", "2s", 10 * SECOND),
+        ("application/grpc", "123456789n", 10 * SECOND),
+        ("application/json", "600m", 10 * SECOND),
+    ] {
+        let start = Instant::now();
+        let response = layer.layer(hangs()).oneshot(asks(content_type, timeout)).await.unwrap();
+        assert_eq!(start.elapsed(), expected, "{content_type} {timeout}");
+        let is_grpc =
+            response.headers().get("content-type").is_some_and(|of| of.as_bytes().starts_with(b"application/grpc"));
+        assert_eq!(is_grpc, content_type.starts_with("application/grpc"));
+    }
+    // a layer that was not asked to look at requests does not
+    let start = Instant::now();
+    let plain = TimeoutLayer::total(10 * SECOND).respond().layer(hangs());
+    plain.oneshot(asks("application/grpc", "600m")).await.unwrap();
+    assert_eq!(start.elapsed(), 10 * SECOND);
+    // with both, the soonest
+    for (of_request, of_grpc, expected) in [(SECOND, "2S", SECOND), (3 * SECOND, "2S", 2 * SECOND)] {
+        let start = Instant::now();
+        let request = CallTimeout(of_request).on(asks("application/grpc", of_grpc));
+        layer.layer(hangs()).oneshot(request).await.unwrap();
+        assert_eq!(start.elapsed(), expected);
+    }
+}
+
+/// A client's own timer that ends with the deadline (reqwest has one) is the deadline; any other error is the client's.
+#[tokio::test(start_paused = true)]
+async fn a_timeout_of_the_client_at_the_moment_of_the_deadline_is_the_deadline() {
+    let failing = |kind: std::io::ErrorKind| {
+        service_fn(move |()| async move {
+            sleep(SECOND).await;
+            Err::<(), BoxError>(std::io::Error::from(kind).into())
+        })
+    };
+    for (layer, limit) in [(TimeoutLayer::total(SECOND), Limit::Total), (TimeoutLayer::attempt(SECOND), Limit::Attempt)]
+    {
+        let error = layer.layer(failing(std::io::ErrorKind::TimedOut)).oneshot(()).await.unwrap_err();
+        assert_eq!(elapsed(&error), (limit, 0));
+        let error = layer.layer(failing(std::io::ErrorKind::ConnectionReset)).oneshot(()).await.unwrap_err();
+        assert!(find::<Elapsed>(&*error).is_none(), "{error}");
+    }
+    let sooner = TimeoutLayer::total(2 * SECOND).layer(failing(std::io::ErrorKind::TimedOut));
+    assert!(find::<Elapsed>(&*sooner.oneshot(()).await.unwrap_err()).is_none(), "the client's own, sooner");
+}

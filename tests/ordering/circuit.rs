@@ -1,14 +1,15 @@
 //! The circuit breaker, inside of retry or not, around the attempt timeout or not.
 
-use crate::other_side::{OtherSide, SECOND, Step, get, retry, whole};
-use std::{num::NonZeroU32, time::Duration};
+use crate::other_side::{Body, OtherSide, SECOND, Step, get, retry, whole};
+use std::{convert::Infallible, future::ready, num::NonZeroU32, time::Duration};
 use steadfast::{
-    circuit_breaker::{Circuit, CircuitBreakerLayer, Config, Readiness, State},
+    circuit_breaker::{Circuit, CircuitBreakerLayer, Circuits, Config, Readiness, State},
     error::Refused,
     timeout::TimeoutLayer,
 };
 use tokio::time::Instant;
-use tower::{ServiceBuilder, ServiceExt};
+use tower::{ServiceBuilder, ServiceExt, service_fn};
+use tower_http::follow_redirect::FollowRedirectLayer;
 
 #[tokio::test(start_paused = true)]
 async fn inside_of_retry_it_opens_after_five_attempts() {
@@ -169,4 +170,45 @@ async fn no_deadline_of_a_layer_bounds_the_wait_for_a_circuit_that_pends() {
     // the five who gave up left no place behind: the sixth is the first
     client.oneshot(get()).await.unwrap();
     assert_eq!((other.calls(), start.elapsed().as_secs()), (1, 60));
+}
+
+/// A host that redirects every call to another one, which is down.
+fn redirects(request: &http::Request<Body>) -> http::Response<Body> {
+    let response = http::Response::builder();
+    let response = match request.uri().host() {
+        Some("asked.example") => response.status(307).header("location", "http://down.example/"),
+        _ => response.status(503),
+    };
+    response.body(Body::default()).unwrap()
+}
+
+#[tokio::test(start_paused = true)]
+async fn below_a_layer_that_follows_redirects_each_origin_has_its_own_outcomes() {
+    let circuits = Circuits::per_origin("apis", Config::default());
+    let other = service_fn(|request: http::Request<Body>| ready(Ok::<_, Infallible>(redirects(&request))));
+    let client = ServiceBuilder::new()
+        .layer(FollowRedirectLayer::new())
+        .layer(CircuitBreakerLayer::new(circuits.clone()))
+        .service(other);
+    for _ in 0..5 {
+        let request = http::Request::get("http://asked.example/").body(Body::default()).unwrap();
+        client.clone().oneshot(request).await.unwrap();
+    }
+    assert_eq!(circuits.find("http://asked.example").unwrap().state(), State::Closed);
+    assert_eq!(circuits.find("http://down.example").unwrap().state(), State::Open);
+}
+
+#[tokio::test(start_paused = true)]
+async fn around_a_layer_that_follows_redirects_it_opens_for_a_host_that_only_redirects() {
+    let circuits = Circuits::per_origin("apis", Config::default());
+    let other = service_fn(|request: http::Request<Body>| ready(Ok::<_, Infallible>(redirects(&request))));
+    let client = ServiceBuilder::new()
+        .layer(CircuitBreakerLayer::new(circuits.clone()))
+        .layer(FollowRedirectLayer::new())
+        .service(other);
+    for _ in 0..5 {
+        let request = http::Request::get("http://asked.example/").body(Body::default()).unwrap();
+        client.clone().oneshot(request).await.unwrap();
+    }
+    assert_eq!(circuits.find("http://asked.example").unwrap().state(), State::Open);
 }

@@ -365,7 +365,7 @@ async fn a_reqwest_request_is_made_again_with_all_that_it_has() {
     assert!(again.body().is_none());
 }
 
-/// A response body that gives these, then an error if it is to fail, and says how long it is.
+/// A response body of a known length that gives these frames, and then an error if it is to fail.
 struct Answering {
     frames: std::collections::VecDeque<&'static str>,
     left: u64,

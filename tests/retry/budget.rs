@@ -177,6 +177,25 @@ async fn a_dead_origin_does_not_use_up_the_retries_of_another() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn all_spellings_of_an_origin_have_one_budget_and_a_key_has_another() {
+    let budgets = Budgets::per_origin(Allowance::new().with_start(4).without_trickle());
+    let of = |origin| budgets.of(Some(origin)).unwrap();
+    let parsed = |origin| Origin::parse(origin).unwrap();
+    for spelling in ["http://api.example.com", "HTTP://API.Example.COM:80/", "http://user:pass@api.example.com"] {
+        of(parsed(spelling)).withdraw(1).unwrap().spend();
+    }
+    assert_eq!(of(parsed("http://api.example.com:80")).left(), 1);
+    let others = ["https://api.example.com", "http://api.example.com:8080", "http://api.example.com.", "http://[::1]"];
+    for other in
+        others.map(parsed).into_iter().chain([Origin::key("http://api.example.com"), Origin::key("api.example.com")])
+    {
+        assert_eq!(of(other).left(), 4, "{other}");
+    }
+    of(parsed("http://[::1]:80")).withdraw(1).unwrap().spend();
+    assert_eq!(of(parsed("http://[0:0:0:0:0:0:0:1]")).left(), 3);
+}
+
+#[tokio::test(start_paused = true)]
 async fn origins_beyond_the_limit_share_one_budget() {
     let budgets = Budgets::per_origin(Allowance::new().with_start(1).without_trickle());
     let of = |origin: &str| budgets.of(Origin::parse(origin)).unwrap();

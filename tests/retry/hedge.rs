@@ -117,7 +117,7 @@ async fn a_failed_response_is_held_until_the_other_attempt_ends_and_goes_with_th
     }
 }
 
-/// What comes out of two attempts that end in these, in either order: the first one listed, whenever it comes.
+/// Checks that a call whose attempts end in `better` and `worse`, in either order, ends in `better`.
 async fn assert_wins(better: fn() -> Step, worse: fn() -> Step, what: &str) {
     let name = |result: Result<Response<Body>, BoxError>| match result {
         Ok(response) => format!("{} {:?}", response.status(), response.headers().get("retry-after")),
@@ -201,7 +201,7 @@ async fn the_better_of_two_outcomes_comes_out_whichever_attempt_had_it() {
     assert_wins(|| status(500), || io(ConnectionReset), "a response over an error").await;
     assert_wins(|| status(503), timeout, "a response over a timeout").await;
     assert_wins(|| io(ConnectionReset), timeout, "a reset over a timeout").await;
-    // whatever may have been executed is not taken for a call that was never sent
+    // a call that may have been executed is not taken for one that was never sent
     for executed in [|| status(503), || status(500), || io(ConnectionReset), timeout as fn() -> Step] {
         assert_wins(executed, || io(ConnectionRefused), "over never sent").await;
         assert_wins(executed, refused, "over a refusal").await;
@@ -225,7 +225,7 @@ async fn two_hedge_layers_make_two_calls_and_not_four() {
         ServiceBuilder::new().layer(HedgeLayer::new(ms(500))).layer(retry).layer(inner.clone()).service(script);
     assert!(tokio::time::timeout(ms(2000), client.oneshot(get())).await.is_err());
     assert_eq!(watch.calls(), 3);
-    // what the layer above does not hedge is not hedged below either, and what stands beside it is
+    // a call beside them, below no other layer, is hedged
     let script = Script::new([Step::Hang, status(200)]);
     let watch = script.watch();
     inner.layer(script).oneshot(get()).await.unwrap();
@@ -341,7 +341,7 @@ async fn a_budget_of_its_own_is_paid_into_below_a_retry_layer_too() {
         let spend = || budget.withdraw(1).map(steadfast::retry::Permit::spend);
         assert_eq!((0..20).map_while(|_| spend()).count(), 10);
         let client = ServiceBuilder::new().layer(RetryLayer::default()).layer(hedge).service(Script::always(200));
-        // one in twenty, and nothing besides
+        // one for twenty successes, and no trickle
         for _ in 0..39 {
             client.clone().oneshot(get()).await.unwrap();
             tokio::time::advance(ms(60_000)).await;

@@ -1,3 +1,4 @@
+use super::NOWHERE;
 use crate::{
     error::BoxError,
     queue::{MakeRequest, Message, ReadAnswer, Report, headers},
@@ -60,7 +61,7 @@ impl ReadAnswer for Response {
 
     fn redirected(&self, asked: &str) -> Option<String> {
         // one that a layer rebuilt from its parts has lost its address, and is judged as it is
-        let elsewhere = without_fragment(self.url()) != asked && self.url().host_str() != Some(UNKNOWN);
+        let elsewhere = without_fragment(self.url()) != asked && self.url().host_str() != Some(NOWHERE);
         // without path and query, which may be secret
         elsewhere.then(|| self.url().origin().ascii_serialization())
     }
@@ -69,9 +70,6 @@ impl ReadAnswer for Response {
         http::Response::<Body>::from(self).read().await
     }
 }
-
-/// The host that reqwest gives to a response which was made of an `http::Response` without an address.
-const UNKNOWN: &str = "no.url.provided.local";
 
 /// The client sends no fragment, and a redirect back to the same address may bring one.
 fn without_fragment(url: &Url) -> &str {

@@ -23,7 +23,7 @@ use tower_service::Service;
 pin_project! {
     /// The first good response of two attempts, or the better of two failures.
     ///
-    /// Dropping it drops both; what was taken out of the budget for an attempt that did not start goes back.
+    /// Dropping it drops both; the permit of an attempt that did not start goes back to the budget.
     pub struct ResponseFuture<S, Req, C, R>
     where
         S: Service<Req>,
@@ -40,9 +40,9 @@ pin_project! {
         shared: Arc<Shared<C, R>>,
         call: Call,
         waited: Duration,
-        // `None`: nobody wants to know how long it took
+        // `None`: the delay does not depend on how long it takes
         began: Option<Instant>,
-        // a second attempt was possible from the beginning: no layer below makes one
+        // whether a second attempt was possible from the beginning: then no hedge layer below makes one
         hedges: bool,
         hedged: bool,
         finished: bool,
@@ -78,7 +78,7 @@ struct Next<Req> {
     request: Req,
 }
 
-/// What one attempt came to.
+/// The outcome of one attempt.
 struct Ended<Res, E> {
     result: Result<Res, E>,
     verdict: Verdict,
@@ -105,16 +105,16 @@ impl<Res, E> Ended<Res, E> {
     }
 }
 
-/// What the second attempt is made of: the service that was made ready, and what was kept of the request.
+/// The parts of the second attempt: the service that was made ready, and the copy of the request.
 pub(super) struct Again<S, H> {
     pub(super) inner: S,
     pub(super) handle: H,
 }
 
-/// What is known of the call from the beginning.
+/// The facts of the call that are known from the beginning.
 #[derive(Debug)]
 pub(super) struct Call {
-    /// What the layers above said.
+    /// The attempt of the layers above.
     pub(super) outer: Attempt,
     pub(super) repeatable: Repeatable,
     pub(super) keyed: Option<Budget>,
@@ -273,7 +273,7 @@ where
     }
 }
 
-/// The request for the second attempt, or why there is none. Only what went out as a whole: else the second attempt would
+/// The request for the second attempt, or why there is none. Only a request that went out as a whole: else the second attempt would
 /// take the rest of the body away from the first.
 fn next<Req, R: Replay<Req>>(
     replay: &R,

@@ -20,13 +20,13 @@ pub struct HedgeLayer<C = Http, R = HttpReplay> {
 }
 
 impl HedgeLayer {
-    /// A second attempt `after` this long without a good answer.
+    /// Creates a layer that makes a second attempt `after` this long without a good response.
     pub fn new(after: Duration) -> Self {
         Self::of(Delay::fixed(after))
     }
 
-    /// A second attempt when an answer takes longer than 95 of 100 did of late; `at_first` until that is known, which takes
-    /// 64 good answers.
+    /// Creates a layer that makes a second attempt when a response takes longer than 95 of 100 did of late; `at_first` until that
+    /// is known, which takes 64 good responses.
     ///
     /// It is an estimate, at most an eighth too high, that follows the last thousand answers or so. It is one for all that
     /// the layer calls: give clients of different servers layers of their own.
@@ -50,9 +50,11 @@ impl<C, R> HedgeLayer<C, R> {
         HedgeLayer { shared: Arc::new(Shared { classify, replay, settings }) }
     }
 
-    /// The budget of the retry layer above, or another one that is shared.
+    /// Sets a budget that is shared: that of the retry layer above, or another one.
     ///
-    /// Under a retry layer that one pays successes in; without one this layer does.
+    /// Under a retry layer that one pays successes in; without one this layer does. Default: a budget of its own with
+    /// [`Allowance::for_hedges`]. The budget of a retry layer lets four times as many hedges through: see the
+    /// [module docs](crate::retry::hedge#defaults).
     #[must_use]
     pub fn with_budget(self, budget: impl Into<Budgets>) -> Self {
         self.set(|settings| {

@@ -1,8 +1,8 @@
-//! Sends a request a second time when the first answer is slow, and takes whichever is good first.
+//! Sends a request a second time when the first response is slow, and returns whichever good response comes first.
 //!
-//! You want it for reads from something of which a few answers take far longer than most. You do not want it where a slow
-//! answer means that the other side has too much to do already: the budget stops it there, and a second attempt that never
-//! wins is only load. Put it below a retry layer, above a timeout for each attempt.
+//! Use it for reads from a server of which a few responses take far longer than most. Do not use it where responses are slow
+//! because the server has too much to do: a second attempt that never wins is only load. A budget bounds that load, at 5 % of
+//! successes by default. Put the layer below a retry layer and above a timeout for each attempt.
 //!
 //! ```
 //! use http::{Request, Response};
@@ -21,9 +21,8 @@
 //!         Ok::<_, Infallible>(Response::new("answer".to_owned()))
 //!     }
 //! });
-//! let retry = RetryLayer::default();
-//! let hedge = HedgeLayer::after_p95(Duration::from_millis(20)).with_budget(retry.budgets().clone());
-//! let client = ServiceBuilder::new().layer(retry).layer(hedge).service(hangs_once);
+//! let hedge = HedgeLayer::after_p95(Duration::from_millis(20));
+//! let client = ServiceBuilder::new().layer(RetryLayer::default()).layer(hedge).service(hangs_once);
 //! assert_eq!(*client.oneshot(Request::get("/").body(Full::default())?).await?.body(), "answer");
 //! # Ok(()) }
 //! ```
@@ -46,22 +45,37 @@
 //!
 //! | first attempt | second attempt | |
 //! | --- | --- | --- |
-//! | at work | waiting | until the delay is over; what the first one comes to until then comes out |
-//! | at work | readying | the budget is charged; an answer of the first one gives it back |
-//! | at work | at work | the first good answer comes out, and the other attempt is dropped |
-//! | failed | at work | what the second one comes to comes out |
-//! | at work | failed, or not made | what the first one comes to comes out |
+//! | running | waiting | until the delay is over; the outcome of the first attempt until then is the outcome of the call |
+//! | running | readying | the budget is charged; an outcome of the first attempt gives the permit back |
+//! | running | running | the first good response is returned, and the other attempt is dropped |
+//! | failed | running | the failure is held; the second attempt decides |
+//! | running | failed | the failure is held; the first attempt decides |
+//! | running | not made | the outcome of the first attempt is the outcome of the call |
+//! | failed | failed | the better of the two failures is returned |
 //!
-//! A *good* answer is a success or a rejection (a 404 says the same the second time); see [`classify`](crate::classify). A hedge
-//! repeats no failure: that is for the retry layer above.
+//! A *good* response is a success, a rejection (a 404 is the same the second time) or any other response that is neither a failure
+//! nor a refusal; see [`classify`](crate::classify). A hedge retries no failure: that is for the retry layer above.
 //!
-//! # What is sent twice
+//! Of two failures the one that comes first in this list is returned, and of two that are alike the later one:
 //!
-//! * Only what is [`Repeatable::Yes`](crate::classify::Repeatable): both attempts may be done. A request with an
-//!   `Idempotency-Key` is sent once: while the first one is at work, the other side answers the second with a 409.
-//! * Only what went out as a whole by then: of a body that still streams there is one source.
-//! * Not what says [`NoRetry`](super::NoRetry).
-//! * Only what the [`Budget`](super::Budget) gives; a second attempt costs 1. An empty budget stops no attempt that is at work.
+//! 1. an overload (429, 503 with a hint): its hint is a time to retry;
+//! 2. a transient failure or a fault (503, 500, a broken connection): a response before an error, one with a hint before one without;
+//! 3. a timeout;
+//! 4. an error that is no evidence about the server;
+//! 5. a request that was never sent;
+//! 6. a refusal of this process.
+//!
+//! So a call is never taken for *not sent* or *refused* where one of its attempts may have been executed.
+//!
+//! # Requests that are sent twice
+//!
+//! * Only a request that is [`Repeatable::Yes`](crate::classify::Repeatable): both attempts may be executed. A request with an
+//!   `Idempotency-Key` is sent once: while the first one is at work, the server answers the second with a 409.
+//! * Only a request that went out as a whole by then: of a body that still streams there is one source.
+//! * No request that carries [`NoRetry`](super::NoRetry).
+//! * Only while the [`Budget`](super::Budget) has hedges left; a second attempt costs 1. An empty budget stops no attempt that is running.
+//! * No call that a hedge layer above may send twice: two layers make two attempts, not four. Each attempt of a retry layer above
+//!   may be hedged, as far as the budget goes.
 //! * Nothing when less than 10 ms are left until the deadline.
 //!
 //! # Defaults
@@ -69,20 +83,27 @@
 //! | setting | default | |
 //! | --- | --- | --- |
 //! | delay | none: [`HedgeLayer::new`] or [`HedgeLayer::after_p95`] | |
-//! | budget | its own, with [`Allowance::new`](super::Allowance) | hand it the one of the retry layer |
-//! | kept of a request body | 64 KiB a request, 64 MiB a process | [`Caps`](crate::body::Caps) |
+//! | budget | its own: 5 % of successes, 10 to start with, at most 10 saved | [`Allowance::for_hedges`](super::Allowance::for_hedges) |
+//! | memory for copies of request bodies | 64 KiB a request, 64 MiB a process | [`Caps`](crate::body::Caps) |
+//!
+//! The budget decides whether a slow server becomes a dead one. In `tests/storm`, ten servers run at 89 % of their capacity and a
+//! quarter of the calls is slower than a fixed delay: without hedges 100 % of the callers are served, with a budget of 20 % (that of
+//! a retry layer) 56 %, with the default of 5 % 100 %, and after the p95 100 %. Above 95 % of the capacity even 5 %
+//! is more than the servers can do. [`with_budget`](HedgeLayer::with_budget) shares the budget of a retry layer: then hedges can use all of
+//! it, so share it only where the delay is the p95 or the servers have room for 20 % more.
 //!
 //! # Errors
 //!
-//! None of its own. When both attempts failed, what the later one came to comes out. An error of readiness before the second
-//! attempt is no outcome: the first attempt goes on alone.
+//! None of its own. When both attempts failed, the better outcome is returned. An error of readiness before the second attempt is
+//! no outcome: its permit goes back at once, and the first attempt goes on alone.
 //!
 //! # Guarantees
 //!
-//! Clones of the layer, and all services that it makes, share the budget and what is known of the latency. `poll_ready` is the
+//! Clones of the layer, and all services that it makes, share the budget and the estimate of the latency. `poll_ready` is the
 //! inner service's; the instance that was made ready is the one that is called, and it is made ready again before the second
-//! attempt. The inner service is cloned only where a second attempt is possible. A drop drops both attempts. The failed answer
-//! of one attempt is dropped as soon as the other one is alone.
+//! attempt. The inner service is cloned only where a second attempt is possible. A drop drops both attempts
+//! and a failure that is held. A failed response is held until the other attempt ends, which was called already and needs nothing
+//! that it holds.
 //!
 //! The second [`Attempt`](crate::attempt::Attempt) has the next number, in the request as well (and
 //! `grpc-previous-rpc-attempts`). The first one has that of the layers above: a retry layer *below* repeats it as it would
@@ -90,7 +111,7 @@
 //!
 //! # Unlike `tower::hedge`
 //!
-//! It is charged to the retry budget; a first answer that is a failure does not win; it asks what may be sent twice; a streaming
+//! It has a budget; a first answer that is a failure does not win; it sends only a repeatable request twice; a streaming
 //! body is never cut off; there is no lock and no rotating window to fill; the future is not boxed.
 //!
 //! # Seen from outside

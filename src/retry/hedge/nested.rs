@@ -21,7 +21,7 @@ pub(super) fn run_if<T>(hedges: bool, work: impl FnOnce() -> T) -> T {
     if hedges { run(work) } else { work() }
 }
 
-/// Makes it again what it was before, also after a panic.
+/// Restores the value from before, also after a panic.
 struct Restore(bool);
 
 impl Drop for Restore {

@@ -3,7 +3,7 @@
 use crate::classify::{Failure, Outcome, Verdict};
 
 /// Returns whether an outcome ends the call although another attempt is at work: no failure, and no refusal of this process. A
-/// 404 is as good a response as a 200, and a response that says nothing about the server is still one.
+/// 404 is as good a response as a 200, and a response that is no evidence about the server is still a response.
 pub(super) const fn is_good(verdict: Verdict, is_response: bool) -> bool {
     match verdict.outcome() {
         Outcome::Success | Outcome::Rejected => true,
@@ -14,7 +14,7 @@ pub(super) const fn is_good(verdict: Verdict, is_response: bool) -> bool {
 
 /// The order of failures, the one that comes out first; of two that are alike, the later one does.
 ///
-/// An attempt that may have been executed goes before one that was not: what is above must not take the call for never sent.
+/// An attempt that may have been executed goes before one that was not: the layers above must not take the call for never sent.
 const fn rank(verdict: Verdict, is_response: bool) -> (u8, bool, bool) {
     let class = match verdict.outcome() {
         Outcome::Success | Outcome::Rejected => 0,
@@ -32,3 +32,6 @@ const fn rank(verdict: Verdict, is_response: bool) -> (u8, bool, bool) {
 pub(super) fn earlier_is_better(earlier: (Verdict, bool), later: (Verdict, bool)) -> bool {
     rank(earlier.0, earlier.1) < rank(later.0, later.1)
 }
+
+#[cfg(test)]
+mod tests;

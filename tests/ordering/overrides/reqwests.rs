@@ -1,5 +1,4 @@
 //! The same with reqwest's own request, over real sockets.
-#![expect(clippy::disallowed_types, reason = "the time of real sockets is not paused")]
 
 use super::{ASKED, SECOND, elapsed, retry};
 use axum::{Router, http::HeaderMap, response::IntoResponse, routing::any};
@@ -9,12 +8,13 @@ use std::{
         Arc,
         atomic::{AtomicUsize, Ordering::SeqCst},
     },
-    time::{Duration, Instant},
+    time::Duration,
 };
 use steadfast::{
     stack::{Client, ClientStack},
     timeout::Limit,
 };
+use tokio::time::Instant;
 use tower::{Layer, ServiceExt};
 
 /// Answers 503 after `takes`, and counts.

@@ -78,7 +78,7 @@ impl Body for Source {
     }
 
     fn size_hint(&self) -> SizeHint {
-        self.hint.clone()
+        self.hint
     }
 }
 
@@ -98,7 +98,7 @@ fn give(text: &'static str) -> Polled {
     Poll::Ready(Some(Ok(data(text))))
 }
 
-/// What a poll came to, in words.
+/// The result of a poll, in words.
 fn poll_with(body: &mut Replayed, waker: &Waker) -> String {
     match Pin::new(body).poll_frame(&mut Context::from_waker(waker)) {
         Poll::Pending => "pending".into(),

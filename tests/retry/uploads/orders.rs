@@ -93,13 +93,11 @@ impl Run {
         let from = feed.clone();
         let source = Source::new(move |cx| {
             let mut feed = from.lock().unwrap();
-            match feed.frames.pop_front() {
-                Some(frame) => Poll::Ready(frame),
-                None => {
-                    feed.waker = Some(cx.waker().clone());
-                    Poll::Pending
-                }
+            if let Some(frame) = feed.frames.pop_front() {
+                return Poll::Ready(frame);
             }
+            feed.waker = Some(cx.waker().clone());
+            Poll::Pending
         });
         let (live, handle) = tee(source, &Caps::new(cap, cap), true);
         let mut run = Self { feed, handle: Some(handle), attempts: Vec::new(), cap, polls: 0 };
@@ -137,7 +135,7 @@ impl Run {
         self.add(body);
     }
 
-    /// What was fed is there for an attempt that waits.
+    /// An attempt that waits was woken if there are frames for it.
     fn nobody_sleeps(&self) {
         if self.feed.lock().unwrap().frames.is_empty() {
             return;

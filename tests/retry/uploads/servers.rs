@@ -12,10 +12,10 @@ use tokio::{
     time::timeout,
 };
 
-/// What a server got of one upload: its bytes, and whether it was complete.
+/// The bytes of one upload that a server received, and whether it was complete.
 type Upload = (Vec<u8>, bool);
 
-/// Tells each upload when it is over; and sooner, without a word on its end, when its first chunk is there.
+/// Starts a server, with a channel for the bytes of an upload whenever more arrive, and one for uploads that are over.
 async fn serve(
     version: Version,
 ) -> (std::net::SocketAddr, mpsc::UnboundedReceiver<Vec<u8>>, mpsc::UnboundedReceiver<Upload>) {

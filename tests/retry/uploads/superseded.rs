@@ -30,6 +30,15 @@ fn a_body_that_was_taken_over_at_three_of_eleven_bytes_fails_for_ever_and_misses
 }
 
 #[test]
+fn a_body_that_was_taken_over_after_its_last_byte_and_before_its_end_fails_too() {
+    let (mut old, handle) = tee(Source::of([data("abc")]), &Caps::default(), true);
+    assert_eq!(poll(&mut old), "abc");
+    let mut new = handle.again().unwrap();
+    assert_eq!([poll(&mut new), poll(&mut new)], ["abc", "end"]);
+    assert_eq!((old.is_end_stream(), poll(&mut old)), (false, "superseded".into()));
+}
+
+#[test]
 fn it_fails_also_where_the_later_attempt_kept_all_of_it() {
     let (mut old, handle) = tee(eleven(), &Caps::default(), true);
     assert_eq!(poll(&mut old), "abc");
@@ -37,7 +46,7 @@ fn it_fails_also_where_the_later_attempt_kept_all_of_it() {
     while poll(&mut new) != "end" {}
     assert!(handle.is_complete());
     assert_eq!((old.is_end_stream(), poll(&mut old)), (false, "superseded".into()));
-    // once it is complete, nobody is superseded any more: a hedge gives the same beside the first attempt
+    // once the source has ended no attempt supersedes another: a hedge gives the same beside the first attempt
     let (mut third, mut fourth) = (handle.again().unwrap(), handle.again().unwrap());
     for body in [&mut third, &mut fourth] {
         assert_eq!((poll(body), poll(body)), ("abcdefghijk".into(), "end".into()));
@@ -67,7 +76,7 @@ fn a_source_that_fails_or_panics_never_looks_complete_to_any_attempt() {
         assert_eq!((new.is_end_stream(), new.size_hint().exact()), (false, Some(8)));
         assert_eq!((old.is_end_stream(), old.size_hint().exact()), (false, Some(8)));
         assert_eq!(poll(&mut old), "superseded");
-        // an error is given once, as by any body; what was lost to a panic was never told
+        // an error is given once, as by any body; after a panic there was none yet
         assert_eq!(poll(&mut new), if panics { "lost" } else { "end" });
         assert!(handle.again().is_none());
         assert!(!handle.is_complete());
@@ -84,7 +93,7 @@ fn a_source_that_panics_when_it_is_asked_or_dropped_loses_no_byte_in_silence() {
         let _ = catch_unwind(AssertUnwindSafe(|| poll(&mut live))).unwrap_err();
         assert_eq!((poll(&mut live), handle.again().is_some()), ("end".into(), keeps));
 
-        // it says that it ends with the frame, and panics right then: that frame did not arrive
+        // it is at its end with the second frame, and its drop panics then: that frame did not arrive
         let mut source = Source::of([data("abc"), data("def")]).with_drop(|| panic!("on purpose"));
         let (polled, asked) = (Arc::new(AtomicUsize::new(0)), Arc::default());
         let n = Arc::clone(&asked);

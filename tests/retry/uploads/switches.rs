@@ -2,7 +2,7 @@
 
 use super::*;
 
-/// A body whose second poll lets a later attempt take over, polls that with `waker`, and then comes to `outcome`.
+/// A body whose second poll lets a later attempt take over, polls that with `waker`, and then returns `outcome`.
 fn taken_over_within_a_poll(
     cap: usize,
     waker: Waker,
