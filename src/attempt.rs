@@ -103,7 +103,7 @@ impl Attempt {
     }
 
     /// Reports that this attempt begins, and runs `work` with it as the current one.
-    #[cfg(feature = "retry")]
+    #[cfg(all(feature = "retry", feature = "tower"))]
     #[inline]
     pub(crate) fn begin<T>(self, work: impl FnOnce() -> T) -> T {
         Self::tell(self.number);

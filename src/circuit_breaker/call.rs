@@ -5,7 +5,7 @@ use super::{
 };
 use crate::{
     attempt::Attempt,
-    classify::{Failure, Origin, Recorder, Verdict, is_reported, report},
+    classify::{Failure, Origin, Recorder, Verdict, is_reported, report, sent},
 };
 use http::StatusCode;
 use std::{
@@ -22,13 +22,15 @@ pub(super) struct Call<C> {
     /// Where there is more than one, its circuit.
     keyed: Option<Circuit>,
     leave: Option<Leave>,
+    /// The call is counted in the scope of a retry layer above: its request may be executed.
+    counted: bool,
     asked: Asked,
 }
 
 impl<C> Call<C> {
     #[inline]
     pub(super) fn new(parts: Arc<Parts<C>>, keyed: Option<Circuit>, leave: Leave, asked: Asked) -> Self {
-        Self { parts, keyed, leave: Some(leave), asked }
+        Self { parts, keyed, leave: Some(leave), counted: sent::let_through(), asked }
     }
 
     pub(super) fn classify(&self) -> &C {
@@ -41,6 +43,15 @@ impl<C> Call<C> {
         if is_reported() {
             let circuit = self.parts.circuits.chosen(self.keyed.as_ref());
             report(circuit.shared_name(), verdict, status(self.classify()), Attempt::current_or_default().number());
+        }
+    }
+
+    /// Takes the call back from the scope above if its request was never sent. `claim`: its outcome if no claim needs proof.
+    #[inline]
+    pub(super) fn settle(&mut self, claim: impl FnOnce(&C) -> Verdict) {
+        if self.counted && claim(self.classify()).outcome().claims_not_sent() {
+            self.counted = false;
+            sent::never_sent();
         }
     }
 

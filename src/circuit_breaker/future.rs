@@ -74,6 +74,7 @@ where
                 Poll::Ready(match result {
                     Ok(response) => {
                         let head = call.classify().head(&response, *repeatable);
+                        call.settle(|_| head);
                         call.report(&head, |classify| classify.status(&response));
                         let recorder = if call.is_redirected(call.classify().answered_by(&response)) {
                             call.record_redirect();
@@ -87,6 +88,7 @@ where
                         Ok(M::pass(call.classify().watch(response, head, recorder)))
                     }
                     Err(error) => {
+                        call.settle(|classify| classify.error(&error, Evidence::none()));
                         let verdict = call.classify().error(&error, Evidence::of(*repeatable));
                         call.report(&verdict, |_| None);
                         call.tell(&verdict);

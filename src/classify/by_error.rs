@@ -6,8 +6,9 @@ use std::{any::Any, error::Error, fmt, marker::PhantomData};
 ///
 /// `Ok` is a success and every request may be repeated. An error of type `E` is found as it is, or anywhere in the `source()`
 /// chain of the error that comes out, so one classifier serves the layers directly above the service and those above a layer
-/// that boxes errors. Any other error, such as a deadline or a refusal of this process, is judged by
-/// [`of_error`](super::of_error).
+/// that boxes errors. The chain can be read of a [`BoxError`](crate::error::BoxError) and of the types that [`as_error`] knows: box an
+/// `anyhow::Error`, and box an error of your own or name it as `E`. Any other error, such as a deadline or a refusal of this
+/// process, is judged by [`of_error`](super::of_error).
 ///
 /// ```
 /// use steadfast::{circuit_breaker::{Circuit, CircuitBreakerLayer}, classify::{Failure, Outcome}};

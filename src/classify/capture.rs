@@ -27,16 +27,28 @@ impl ConnectionCapture {
     }
 
     /// Has hyper-util's client report the connections of this request, through a value in its extensions (feature `hyper`;
-    /// else nothing will be known). Layers further in that capture too share it.
+    /// else nothing will be known). Layers further in that capture too share it. Nothing will be known where the owner of the request
+    /// has called `capture_connection` itself: the client reports to one capture only, and that one is left in place.
     pub fn of<B>(request: &mut http::Request<B>) -> Self {
         #[cfg(feature = "hyper")]
-        let kind = Kind::Captured(crate::foreign::Capture::of(request));
+        let kind = crate::foreign::Capture::of(request).map_or(Kind::Unknown, Kind::Captured);
         #[cfg(not(feature = "hyper"))]
         let kind = {
             let _ = request;
             Kind::Unknown
         };
         Self { kind }
+    }
+
+    /// How many hold what is captured, the request among them; 0 where nothing is.
+    #[cfg(feature = "retry")]
+    #[inline]
+    pub(crate) fn holders(&self) -> usize {
+        match &self.kind {
+            Kind::Unknown | Kind::OnlyHop => 0,
+            #[cfg(feature = "hyper")]
+            Kind::Captured(capture) => capture.holders(),
+        }
     }
 
     /// What is known by now of the attempt that failed.

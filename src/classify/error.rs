@@ -1,4 +1,4 @@
-use super::{Evidence, Failure, MaybeExecuted, Outcome, Repeatable, Verdict, of_grpc_code, of_status};
+use super::{Evidence, Failure, MaybeExecuted, Outcome, Verdict, of_grpc_code, of_status};
 use crate::{
     error::{Refused, as_error, chain, find},
     foreign::{self, Client, Kind},
@@ -23,21 +23,20 @@ pub(crate) fn of_dyn_error(error: &(dyn Error + 'static), evidence: Evidence) ->
     if let Some(executed) = find::<MaybeExecuted>(error) {
         return executed.verdict();
     }
-    if let Some(refused) = Refused::find(error) {
-        return refusal(Verdict::refused(refused.retry_after()), evidence);
-    }
-    if find::<Elapsed>(error).is_some() {
-        return Failure::Timeout.into();
-    }
-    let Found { kind, not_sent, client } = Found::in_chain(error);
-    if not_sent.is_some_and(|not_sent| not_sent.is_proven(client, evidence)) {
-        return Failure::NotSent.into();
+    let Found { kind, claim, client, elapsed } = Found::in_chain(error);
+    let is_proven = claim.is_some_and(|claim| claim.is_proven(client, evidence));
+    match claim {
+        Some(Claim::Refused(refused)) if is_proven => return Verdict::refused(refused.retry_after()),
+        Some(Claim::Refused(_)) => return Failure::Transient.into(),
+        _ if elapsed => return Failure::Timeout.into(),
+        Some(Claim::Shed) if is_proven => return Verdict::refused(None),
+        Some(Claim::NotConnected | Claim::NotProcessed) if is_proven => return Failure::NotSent.into(),
+        _ => {}
     }
     match kind {
         Some(Kind::Timeout) => Failure::Timeout.into(),
-        Some(Kind::NotConnected | Kind::NotProcessed | Kind::Transient) => Failure::Transient.into(),
+        Some(Kind::NotConnected | Kind::NotProcessed | Kind::Refused | Kind::Transient) => Failure::Transient.into(),
         Some(Kind::Unsendable) => Outcome::Rejected.into(),
-        Some(Kind::Refused) => refusal(Verdict::refused(None), evidence),
         Some(Kind::Ours) => Outcome::Ignored.into(),
         Some(Kind::Status(status)) => of_status(status),
         Some(Kind::Grpc(code)) => of_grpc_code(code),
@@ -45,34 +44,40 @@ pub(crate) fn of_dyn_error(error: &(dyn Error + 'static), evidence: Evidence) ->
     }
 }
 
-/// A refusal after a hop that had a connection is no proof that nothing was sent.
-fn refusal(refused: Verdict, evidence: Evidence) -> Verdict {
-    if evidence.proves_nothing_sent() { refused } else { Failure::Transient.into() }
-}
-
 /// What a chain of errors says.
 #[derive(Default)]
-struct Found {
+struct Found<'a> {
     /// Of the first error that is known.
     kind: Option<Kind>,
     /// The first error that says that nothing was sent.
-    not_sent: Option<NotSent>,
+    claim: Option<Claim<'a>>,
     /// The client whose error it is, where that client could have had other connections before.
     client: Option<Client>,
+    /// Whether a deadline of this crate expired.
+    elapsed: bool,
 }
 
-impl Found {
-    fn in_chain(error: &(dyn Error + 'static)) -> Self {
+impl<'a> Found<'a> {
+    fn in_chain(error: &'a (dyn Error + 'static)) -> Self {
         let mut found = Self::default();
         let mut established = false;
         for error in chain(error) {
             let kind = foreign::judge(error);
-            found.not_sent = found.not_sent.or(match kind {
-                // an I/O error below an error of an established connection broke that connection, whatever its kind
-                Some(Kind::NotConnected) if !established => Some(NotSent::Connect),
-                Some(Kind::NotProcessed) => Some(NotSent::Refused),
-                _ => None,
-            });
+            let refused = error.downcast_ref::<Refused>().map(Claim::Refused);
+            // An error below that of an established connection broke that connection, whatever its kind, or the body on it.
+            let claim = match kind {
+                Some(Kind::NotProcessed) => Some(Claim::NotProcessed),
+                _ if established => None,
+                Some(Kind::NotConnected) => Some(Claim::NotConnected),
+                Some(Kind::Refused) => Some(Claim::Shed),
+                _ => refused,
+            };
+            found.claim = match (found.claim, claim) {
+                // a connector that refused says more than the client that reports a failed connect
+                (None | Some(Claim::NotConnected), Some(Claim::Refused(refused))) => Some(Claim::Refused(refused)),
+                (before, claim) => before.or(claim),
+            };
+            found.elapsed |= error.is::<Elapsed>();
             // a broken connection that reports "host unreachable" is a broken connection
             found.kind = found.kind.or(kind);
             let client = foreign::client(error);
@@ -83,23 +88,36 @@ impl Found {
     }
 }
 
-/// Why an error says that nothing was sent.
+/// How an error says that nothing was sent.
 #[derive(Clone, Copy)]
-enum NotSent {
+enum Claim<'a> {
+    /// A layer of this crate, or one of the user's, refused the request.
+    Refused(&'a Refused),
+    /// A layer of tower refused the request.
+    Shed,
     /// No connection was made.
-    Connect,
+    NotConnected,
     /// The connection ended, or refused the request, before the server processed any of it.
-    Refused,
+    NotProcessed,
 }
 
-impl NotSent {
+impl Claim<'_> {
     fn is_proven(self, client: Option<Client>, evidence: Evidence) -> bool {
+        if evidence.is_only_hop() {
+            return true;
+        }
         match (client, self) {
-            // reqwest follows redirects, and reports neither the hop nor its connections; of hyper-util's client it is known
-            // whether there was a connection, and the one that refused may be that of a later hop
-            (Some(Client::Reqwest), _) | (Some(Client::HyperUtil), Self::Refused) => evidence.is_only_hop(),
-            (_, Self::Connect) => evidence.proves_nothing_sent(),
-            (_, Self::Refused) => evidence.is_only_hop() || evidence.repeatable() != Some(Repeatable::No),
+            // reqwest follows redirects, and reports neither the hop nor its connections; of hyper-util's client it is known that there
+            // was a connection, and the one that gave the request back may be that of a later hop
+            (Some(Client::Reqwest), _) | (Some(Client::HyperUtil), Self::NotProcessed) => false,
+            _ if !evidence.needs_proof() => true,
+            (_, Self::NotProcessed) => false,
+            _ if evidence.shows_a_hop() => false,
+            (Some(Client::HyperUtil), _) => evidence.connected() == Some(false),
+            // a layer of this crate below one that follows redirects has counted what it let through
+            (_, Self::Refused(_)) => true,
+            // any other client, any other layer: nothing shows whether an earlier hop was answered but the time it takes
+            (_, Self::NotConnected | Self::Shed) => evidence.failed_at_once(),
         }
     }
 }

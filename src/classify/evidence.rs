@@ -9,20 +9,22 @@ pub struct Evidence {
     repeatable: Option<Repeatable>,
     connected: Option<bool>,
     no_redirects: bool,
+    at_once: bool,
+    let_through: bool,
 }
 
 impl Evidence {
     /// Nothing is known.
     pub const fn none() -> Self {
-        Self { repeatable: None, connected: None, no_redirects: false }
+        Self { repeatable: None, connected: None, no_redirects: false, at_once: false, let_through: false }
     }
 
     /// The error is of an attempt of such a request.
     pub const fn of(repeatable: Repeatable) -> Self {
-        Self { repeatable: Some(repeatable), connected: None, no_redirects: false }
+        Self { repeatable: Some(repeatable), ..Self::none() }
     }
 
-    /// Sets whether a connection was available to the request before it failed, at any hop; `None`: unknown.
+    /// Sets whether hyper-util's client had a connection for the request before it failed, at any hop; `None`: unknown.
     #[must_use]
     pub const fn with_connected(mut self, connected: Option<bool>) -> Self {
         self.connected = connected;
@@ -36,30 +38,55 @@ impl Evidence {
         self
     }
 
+    /// Sets whether the attempt failed in the poll in which it began: before a response of an earlier hop can have arrived.
+    #[must_use]
+    pub const fn with_failed_at_once(mut self, at_once: bool) -> Self {
+        self.at_once = at_once;
+        self
+    }
+
+    /// Sets whether a layer below let a request through in this attempt that may have been executed.
+    #[cfg_attr(not(feature = "retry"), expect(dead_code, reason = "retry knows it"))]
+    pub(crate) const fn with_let_through(mut self, let_through: bool) -> Self {
+        self.let_through = let_through;
+        self
+    }
+
+    /// The same evidence about a request that is not repeatable: every claim then needs proof.
+    #[cfg_attr(not(feature = "retry"), expect(dead_code, reason = "retry asks for it"))]
+    pub(crate) const fn strict(mut self) -> Self {
+        self.repeatable = Some(Repeatable::No);
+        self
+    }
+
     /// Whether the request is repeatable; `None`: unknown.
     pub const fn repeatable(self) -> Option<Repeatable> {
         self.repeatable
     }
 
-    /// Whether a connection was available to the request; `None`: unknown.
+    /// Whether hyper-util's client had a connection for the request; `None`: unknown.
     pub const fn connected(self) -> Option<bool> {
         self.connected
     }
 
-    /// Whether a refusal of this process, or a failed connect, shows that no server received the request.
-    ///
-    /// Where nothing is known of the connection, the claim holds for a request that is repeatable, and for one of which only
-    /// the error is known: it is then a claim about the client directly below.
-    pub(super) const fn proves_nothing_sent(self) -> bool {
-        if self.no_redirects {
-            return true;
-        }
-        // of a repeatable request the retry layer finds out at the end of the call, where it knows all attempts
-        matches!(self.connected, Some(false)) || !matches!(self.repeatable, Some(Repeatable::No))
+    /// Whether the error is about the only server that the request can have reached.
+    pub const fn is_only_hop(self) -> bool {
+        self.no_redirects
     }
 
-    /// Whether the error is about the only server that the request can have reached.
-    pub(super) const fn is_only_hop(self) -> bool {
-        self.no_redirects
+    /// Whether the attempt failed in the poll in which it began.
+    pub const fn failed_at_once(self) -> bool {
+        self.at_once
+    }
+
+    /// Whether something shows that a server may have received the request at any hop.
+    pub(crate) const fn shows_a_hop(self) -> bool {
+        matches!(self.connected, Some(true)) || self.let_through
+    }
+
+    /// Whether every claim that nothing was sent needs proof. Of a repeatable request the retry layer finds out at the end of the
+    /// call, where it knows all attempts; and where only the error is known, the claim is one about the client directly below.
+    pub(super) const fn needs_proof(self) -> bool {
+        matches!(self.repeatable, Some(Repeatable::No))
     }
 }

@@ -1,6 +1,6 @@
 use super::{Failure, Outcome, Verdict};
-use crate::error::{BoxError, StatusSource};
-use std::{error::Error, fmt};
+use crate::error::{BoxError, Facts};
+use std::{error::Error, fmt, sync::Arc};
 
 /// The server may have executed the request, although the error that ended the call says that nothing was sent.
 ///
@@ -10,11 +10,12 @@ use std::{error::Error, fmt};
 /// not repeatable. So the cause is not part of the `source()` chain; [`cause`](Self::cause) returns it. [`of_error`](super::of_error)
 /// judges this error as the last attempt that reached the server.
 ///
-/// With the feature `tonic` its `source()` is a `tonic::Status` (UNAVAILABLE).
+/// Its `source()` is a `MaybeExecuted` with the same facts, so that it is also found in an error type that forwards to it
+/// (`#[error(transparent)]`, anyhow). The source of that one is, with the feature `tonic`, a `tonic::Status` (UNAVAILABLE).
 pub struct MaybeExecuted {
     last: LastAttempt,
-    cause: BoxError,
-    status: StatusSource,
+    cause: Arc<dyn Error + Send + Sync>,
+    below: Facts<Self>,
 }
 
 /// The last attempt of a call that may have been executed.
@@ -55,8 +56,8 @@ impl fmt::Display for LastAttempt {
 
 impl MaybeExecuted {
     #[cfg_attr(not(feature = "retry"), expect(dead_code, reason = "retry makes it"))]
-    pub(crate) const fn new(last: LastAttempt, cause: BoxError) -> Self {
-        Self { last, cause, status: StatusSource::new() }
+    pub(crate) fn new(last: LastAttempt, cause: BoxError) -> Self {
+        Self { last, cause: cause.into(), below: Facts::new() }
     }
 
     /// The outcome of the last attempt that may have been executed.
@@ -86,6 +87,9 @@ impl MaybeExecuted {
 
 impl fmt::Display for MaybeExecuted {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if self.below.is_copy() {
+            return f.write_str("a repeat may execute it twice");
+        }
         write!(f, "the request may have been executed: {}; then {}", self.last, self.cause)
     }
 }
@@ -98,6 +102,9 @@ impl fmt::Debug for MaybeExecuted {
 
 impl Error for MaybeExecuted {
     fn source(&self) -> Option<&(dyn Error + 'static)> {
-        self.status.unavailable(self)
+        let copy = |status| Self { last: self.last, cause: self.cause.clone(), below: Facts::copy(status) };
+        self.below.source(copy, |status| {
+            status.unavailable(&format_args!("the request may have been executed: {}", self.last))
+        })
     }
 }

@@ -19,6 +19,8 @@ mod rate_limit;
 mod recorder;
 #[cfg(any(feature = "queue", feature = "retry", feature = "circuit-breaker"))]
 mod reported;
+#[cfg(any(feature = "retry", feature = "circuit-breaker"))]
+pub(crate) mod sent;
 mod status;
 
 pub use by_error::ByError;

@@ -49,6 +49,12 @@ impl Outcome {
             Self::Ignored => "ignored",
         }
     }
+
+    /// Whether it says that no server received the request.
+    #[cfg(any(feature = "retry", feature = "circuit-breaker"))]
+    pub(crate) const fn claims_not_sent(self) -> bool {
+        matches!(self, Self::Refused | Self::Failure(Failure::NotSent))
+    }
 }
 
 impl fmt::Display for Outcome {

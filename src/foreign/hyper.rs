@@ -4,7 +4,7 @@ use hyper_util::client::legacy::{
     self,
     connect::{CaptureConnection, capture_connection},
 };
-use std::{any::Any, error::Error};
+use std::{any::Any, error::Error, mem, sync::Arc};
 
 pub(super) fn as_error(any: &dyn Any) -> Option<&(dyn Error + 'static)> {
     known::<legacy::Error>(any).or_else(|| known::<hyper::Error>(any))
@@ -44,19 +44,34 @@ fn was_handed_back(error: &hyper::Error) -> bool {
 }
 
 /// Whether the client below has had a connection for a request.
+///
+/// It lies in the extensions of the request, behind an `Arc`: so it shows whether the request is still held.
 #[derive(Debug, Clone)]
-pub(crate) struct Capture(CaptureConnection);
+pub(crate) struct Capture(Arc<CaptureConnection>);
 
 impl Capture {
-    /// Has hyper-util's client report the connections of this request. A capture that is in the request already, of a layer
-    /// further out, is shared and not replaced: it would report nothing any more.
-    pub(crate) fn of<B>(request: &mut http::Request<B>) -> Self {
+    /// Has hyper-util's client report the connections of this request. `None`: its owner captures them, and only the last capture
+    /// of a request is reported to.
+    ///
+    /// A capture of a layer further out is shared and not replaced, for the same reason.
+    pub(crate) fn of<B>(request: &mut http::Request<B>) -> Option<Self> {
         if let Some(shared) = request.extensions().get::<Self>() {
-            return shared.clone();
+            return Some(shared.clone());
         }
-        let capture = Self(capture_connection(request));
+        let others = mem::take(request.extensions_mut());
+        let capture = Self(Arc::new(capture_connection(request)));
+        let with_ours = others.len() + request.extensions().len();
+        request.extensions_mut().extend(others);
+        if request.extensions().len() < with_ours {
+            return None; // the owner's own has taken the place of ours again
+        }
         request.extensions_mut().insert(capture.clone());
-        capture
+        Some(capture)
+    }
+
+    /// How many hold it: the request, and the layers that observe it or keep a copy of the request.
+    pub(crate) fn holders(&self) -> usize {
+        Arc::strong_count(&self.0)
     }
 
     /// Whether there was a connection, at any hop.

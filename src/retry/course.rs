@@ -2,7 +2,7 @@ use super::{Decision, Finished, Policy, Stop};
 use crate::{
     attempt::Attempt,
     backoff::Random,
-    classify::{ConnectionCapture, Evidence, Failure, LastAttempt, Outcome, Repeatable, Verdict},
+    classify::{ConnectionCapture, Evidence, Failure, LastAttempt, Outcome, Repeatable, Verdict, sent},
 };
 use http::StatusCode;
 use std::time::Duration;
@@ -19,11 +19,33 @@ pub(super) struct Course {
     max_retries: Option<u32>,
     /// Whether the client had a connection for the request.
     capture: ConnectionCapture,
+    running: Running,
     repeated_once: bool,
     /// The outcome went to the caller.
     pub(super) finished: bool,
     /// Nothing before the first attempt that was no success.
     later: Option<Later>,
+}
+
+/// What is observed of the attempt that runs, besides its connection.
+#[derive(Debug)]
+struct Running {
+    /// How many held the request when the attempt began.
+    holders: usize,
+    /// The request was let go before the attempt ended: a service below has sent it, or has made other requests of it.
+    is_gone: bool,
+    /// Requests that layers below let through and that may have been sent.
+    sent: u32,
+    /// The attempt did not fail in the poll in which it began.
+    waited: bool,
+    /// The attempt is counted in the scope of a retry layer above.
+    counted: bool,
+}
+
+impl Running {
+    const fn new() -> Self {
+        Self { holders: 0, is_gone: false, sent: 0, waited: false, counted: false }
+    }
 }
 
 #[derive(Debug)]
@@ -46,6 +68,7 @@ impl Course {
             only,
             max_retries: None,
             capture,
+            running: Running::new(),
             repeated_once: false,
             finished: false,
             later: None,
@@ -72,19 +95,75 @@ impl Course {
         self.repeatable
     }
 
-    /// What is known by now of the attempt that failed.
+    /// Returns the evidence of the attempt that failed.
     pub(super) fn evidence(&self) -> Evidence {
-        self.capture.evidence(self.repeatable)
+        let evidence = self.capture.evidence(self.repeatable).with_let_through(self.running.sent > 0);
+        // the client that failed is not the one that had the request
+        if self.running.is_gone && evidence.connected() == Some(false) {
+            evidence.with_connected(None)
+        } else {
+            evidence
+        }
     }
 
-    /// The last attempt that may have been executed, where the last error alone could say that there was none.
-    pub(super) fn executed(&self) -> Option<LastAttempt> {
+    /// Returns the evidence of an attempt that this layer polls itself: it also knows whether there was a wait.
+    pub(super) fn polled_evidence(&self) -> Evidence {
+        self.evidence().with_failed_at_once(!self.running.waited)
+    }
+
+    /// Runs a call or a poll of the attempt in its scope. Where the request is not repeatable by its method, it also counts what
+    /// layers below let through.
+    #[inline]
+    pub(super) fn run<T>(&mut self, work: impl FnOnce() -> T) -> T {
+        let attempt = self.attempt;
+        if self.repeatable == Repeatable::Yes {
+            return attempt.run(work);
+        }
+        self.running.is_gone |= self.capture.holders() < self.running.holders;
+        sent::count(&mut self.running.sent, || attempt.run(work))
+    }
+
+    /// Begins an attempt: reports its number, and counts it in the scope of a retry layer above.
+    #[inline]
+    pub(super) fn begin<T>(&mut self, call: impl FnOnce() -> T) -> T {
+        Attempt::tell(self.attempt.number());
+        self.running.counted = sent::let_through();
+        self.running.holders = self.capture.holders();
+        self.run(call)
+    }
+
+    /// Takes the attempt back from the scope above if it was never sent. `claim`: its outcome if no claim needs proof.
+    #[inline]
+    pub(super) fn settle(&mut self, claim: impl FnOnce() -> Verdict) {
+        if self.running.counted && claim().outcome().claims_not_sent() && !self.evidence().shows_a_hop() {
+            self.running.counted = false;
+            sent::never_sent();
+        }
+    }
+
+    /// Returns the verdict of a head: a refusal of this process after a hop that may have been executed is a failure.
+    #[inline]
+    pub(super) fn proven(&self, head: Verdict) -> Verdict {
+        let is_refused = head.outcome() == Outcome::Refused;
+        if is_refused && !self.repeatable.may_repeat() && self.evidence().shows_a_hop() {
+            return Failure::Transient.into();
+        }
+        head
+    }
+
+    /// Notes that the attempt takes longer than the poll in which it began.
+    #[inline]
+    pub(super) const fn wait(&mut self) {
+        self.running.waited = true;
+    }
+
+    /// Returns the last attempt that may have been executed. `strict`: the outcome of the last one if every claim needs proof.
+    pub(super) fn executed(&self, strict: Outcome) -> Option<LastAttempt> {
         let before = self.later.as_ref().and_then(|later| later.executed);
-        let transient = Outcome::Failure(Failure::Transient);
-        before.or_else(|| {
-            let connected = self.evidence().connected() == Some(true);
-            if connected { LastAttempt::of(transient, None, self.made()) } else { None }
-        })
+        if before.is_some() || strict.claims_not_sent() {
+            return before;
+        }
+        LastAttempt::of(Outcome::Failure(Failure::Transient), None, self.made())
     }
 
     /// Attempts that were made by this layer.
@@ -144,6 +223,7 @@ impl Course {
             later.previous_delay = delay;
             later.executed = executed.or(later.executed);
         }
+        self.running = Running::new();
         self.attempt = self.attempt.with_number(self.attempt.number().saturating_add(1));
     }
 }

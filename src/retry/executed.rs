@@ -1,7 +1,7 @@
 //! What leaves a retry layer after an attempt that may have been executed.
 
 use crate::{
-    classify::{Failure, LastAttempt, MaybeExecuted, Outcome, of_error},
+    classify::{LastAttempt, MaybeExecuted, of_error},
     error::{BoxError, Refused},
 };
 use http::Extensions;
@@ -13,7 +13,7 @@ use std::{any::Any, io, mem};
 /// another one. A client's own error type comes out unchanged; the docs of [`retry`](crate::retry) say what follows.
 #[cold]
 pub(crate) fn disclose<E: 'static>(error: &mut E, last: LastAttempt) {
-    if !matches!(of_error(error).outcome(), Outcome::Refused | Outcome::Failure(Failure::NotSent)) {
+    if !of_error(error).outcome().claims_not_sent() {
         return;
     }
     let any: &mut dyn Any = error;

@@ -6,10 +6,7 @@ use super::{
     shared::{Listed, Shared},
     tell,
 };
-use crate::{
-    attempt::Attempt,
-    classify::{Classify, Failure, Outcome, Verdict, is_reported, report},
-};
+use crate::classify::{Classify, Evidence, Failure, Outcome, Verdict, is_reported, report};
 use pin_project_lite::pin_project;
 use std::{
     fmt,
@@ -133,13 +130,20 @@ where
         let (mut result, verdict, stop) = loop {
             let (result, verdict, status) = match this.state.as_mut().project() {
                 StateProj::Calling { call } => {
-                    match ready!(this.course.attempt.run(|| call.poll(cx))) {
+                    let Poll::Ready(result) = this.course.run(|| call.poll(cx)) else {
+                        this.course.wait();
+                        return Poll::Pending;
+                    };
+                    match result {
                         Err(error) => {
-                            let verdict = strategies.classify.error(&error, this.course.evidence());
+                            let verdict = strategies.classify.error(&error, this.course.polled_evidence());
+                            this.course.settle(|| strategies.classify.error(&error, Evidence::none()));
                             (Err(error), verdict, None)
                         }
                         Ok(response) => {
                             let mut head = strategies.classify.head(&response, this.course.repeatable());
+                            this.course.settle(|| head);
+                            head = this.course.proven(head);
                             if head.outcome() != Outcome::Success
                                 && let Some(marker) = &this.shared.settings.marker
                             {
@@ -194,8 +198,7 @@ where
                         let attempt = this.course.attempt;
                         strategies.replay.mark(&mut request, attempt);
                         strategies.replay.prepare(&mut request, attempt);
-                        Attempt::tell(attempt.number());
-                        let call = attempt.run(|| inner.call(request));
+                        let call = this.course.begin(|| inner.call(request));
                         this.state.set(State::Calling { call });
                         continue;
                     }
@@ -235,12 +238,19 @@ where
             if is_reported() {
                 report(&this.shared.settings.listed.name, &verdict, None, this.course.made());
             }
-        } else if let Some(last) = this.course.executed() {
+        } else {
             match &mut result {
-                Err(error) => executed::disclose(error, last),
+                Err(error) => {
+                    let strict = strategies.classify.error(error, this.course.polled_evidence().strict());
+                    if let Some(last) = this.course.executed(strict.outcome()) {
+                        executed::disclose(error, last);
+                    }
+                }
                 Ok(held) => {
                     let extensions = this.settle.extensions_mut(held, |r| strategies.classify.extensions_mut(r));
-                    extensions.into_iter().for_each(executed::disclose_in);
+                    if this.course.executed(verdict.outcome()).is_some() {
+                        extensions.into_iter().for_each(executed::disclose_in);
+                    }
                 }
             }
         }

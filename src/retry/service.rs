@@ -57,22 +57,21 @@ where
             // Below a retry layer its number stays: that is how the next one down knows. And a layer that is switched off
             // switches none off below it.
             let attempt = if only == Stop::Forbidden { outer.with_number(1) } else { outer };
-            let course = Course::new(attempt, repeatable, Some(only)).with_max_retries(max_retries);
+            let capture = self.capture(&mut request, repeatable);
+            let course =
+                Course::new(attempt, repeatable, Some(only)).with_max_retries(max_retries).with_capture(capture);
             return self.once(request, keyed, course);
         }
-        let capture = match repeatable {
-            Repeatable::Yes => ConnectionCapture::unknown(),
-            _ => self.shared.strategies.replay.capture(&mut request, repeatable),
-        };
+        let capture = self.capture(&mut request, repeatable);
         let (mut request, handle) = self.shared.strategies.replay.tee(request, &self.shared.settings.caps);
-        let course =
+        let mut course =
             Course::new(outer.with_number(1), repeatable, None).with_max_retries(max_retries).with_capture(capture);
         let Some(handle) = handle else { return self.once(request, keyed, course) };
         // the instance that was made ready is the one that is called, now and for every repeat; a clone is not ready
         let clone = self.inner.clone();
         let mut inner = mem::replace(&mut self.inner, clone);
         self.shared.strategies.replay.prepare(&mut request, course.attempt);
-        let call = course.attempt.begin(|| inner.call(request));
+        let call = course.begin(|| inner.call(request));
         let again = Some(Again { inner, handle });
         ResponseFuture::new(call, again, self.shared.clone(), keyed, self.settle.clone(), course)
     }
@@ -93,6 +92,18 @@ impl<S, P: Policy, C, R, T> Retry<S, P, C, R, T> {
             Some(Stop::Exhausted)
         } else {
             None
+        }
+    }
+
+    /// Whether the client below has a connection for the request: asked where a repeat of the request needs a proof.
+    #[inline]
+    fn capture<Req>(&self, request: &mut Req, repeatable: Repeatable) -> ConnectionCapture
+    where
+        R: Replay<Req>,
+    {
+        match repeatable {
+            Repeatable::Yes => ConnectionCapture::unknown(),
+            _ => self.shared.strategies.replay.capture(request, repeatable),
         }
     }
 
@@ -126,7 +137,7 @@ impl<S, P: Policy, C, R, T> Retry<S, P, C, R, T> {
         &mut self,
         mut request: Req,
         keyed: Option<Budget>,
-        course: Course,
+        mut course: Course,
     ) -> ResponseFuture<S, Req, P, C, R, T>
     where
         S: Service<Req>,
@@ -134,7 +145,7 @@ impl<S, P: Policy, C, R, T> Retry<S, P, C, R, T> {
         T: Settle<S::Response> + Clone,
     {
         self.shared.strategies.replay.prepare(&mut request, course.attempt);
-        let call = course.attempt.begin(|| self.inner.call(request));
+        let call = course.begin(|| self.inner.call(request));
         ResponseFuture::new(call, None, self.shared.clone(), keyed, self.settle.clone(), course)
     }
 }

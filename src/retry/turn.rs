@@ -1,8 +1,8 @@
-use super::{Attempts, Budgets, Permit, Policy, Stop, budget::TIMEOUT_COST, course::Course};
+use super::{Attempts, Budgets, Permit, Policy, Stop, budget::TIMEOUT_COST, course::Course, executed};
 use crate::{
     attempt::Attempt,
     backoff::Random,
-    classify::{Evidence, Failure, LastAttempt, Origin, Outcome, Repeatable, Verdict},
+    classify::{Evidence, Failure, Origin, Outcome, Repeatable, Verdict},
 };
 use http::Extensions;
 use std::time::Duration;
@@ -53,9 +53,12 @@ impl Turn {
         self.course.evidence()
     }
 
-    /// The last attempt that may have been executed.
-    pub(crate) fn executed(&self) -> Option<LastAttempt> {
-        self.course.executed()
+    /// Keeps the error of the last attempt from being taken for a proof that nothing was sent. `strict`: its outcome if every claim
+    /// needs proof.
+    pub(crate) fn disclose<E: 'static>(&self, error: &mut E, strict: Outcome) {
+        if let Some(last) = self.course.executed(strict) {
+            executed::disclose(error, last);
+        }
     }
 
     /// The attempt that comes next.

@@ -5,6 +5,7 @@
 
 mod bodies;
 mod budget;
+mod by_error;
 mod course;
 mod deadlines;
 mod delays;

@@ -2,7 +2,7 @@ use super::Wait;
 use crate::{
     backoff::Random,
     classify::{ByResult, Classify, Http},
-    retry::{Budget, Budgets, CloneRequest, HttpReplay, Policy, Replay, StandardPolicy, Turn, disclose},
+    retry::{Budget, Budgets, CloneRequest, HttpReplay, Policy, Replay, StandardPolicy, Turn},
 };
 use std::{fmt, sync::Arc};
 
@@ -103,8 +103,9 @@ where
                 Some(Wait::new(delay, permit))
             }
             Err(stop) => {
-                if let (Err(error), Some(last)) = (&mut *result, turn.executed()) {
-                    disclose(error, last);
+                if let Err(error) = result {
+                    let strict = classify.error(error, turn.evidence().strict());
+                    turn.disclose(error, strict.outcome());
                 }
                 turn.tell(stop, result.as_mut().ok().and_then(|response| classify.extensions_mut(response)));
                 None
