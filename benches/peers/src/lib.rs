@@ -93,6 +93,27 @@ pub fn drive<S: Service<Req>, Req>(service: S, request: impl Make<Req>, calls: u
     }
 }
 
+/// The same over http, and each response is read to its end.
+pub fn drive_to_the_end<S, B>(service: S, request: impl Make<HttpRequest>, calls: u64)
+where
+    S: Service<HttpRequest, Response = http::Response<B>>,
+    B: Body,
+{
+    let mut service = black_box(service);
+    let mut cx = Context::from_waker(Waker::noop());
+    for _ in 0..calls {
+        let request = black_box(request.make());
+        let _ = black_box(service.poll_ready(&mut cx));
+        let mut call = pin!(service.call(request));
+        if let Poll::Ready(Ok(response)) = black_box(black_box(call.as_mut()).poll(&mut cx)) {
+            let mut body = pin!(response.into_body());
+            while let Poll::Ready(Some(frame)) = black_box(body.as_mut().poll_frame(&mut cx)) {
+                let _ = black_box(frame);
+            }
+        }
+    }
+}
+
 /// A new request for every call.
 pub trait Make<Req> {
     fn make(&self) -> Req;
@@ -179,7 +200,8 @@ impl Service<HttpRequest> for Ready {
     #[inline(never)]
     fn call(&mut self, request: HttpRequest) -> Self::Future {
         drop(black_box(request));
-        Answered(std::future::ready(Ok(http::Response::new(Full::default()))))
+        // a body that no call allocates
+        Answered(std::future::ready(Ok(http::Response::new(Full::from(&[b'x'; 256][..])))))
     }
 }
 

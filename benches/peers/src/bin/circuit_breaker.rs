@@ -16,12 +16,12 @@ use steadfast::{
     classify::ByResult,
     setting::Ratio,
 };
-use steadfast_peers::{Answered, Ask, Case, Error, HttpRequest, Make, Ready, bytes_of, drive, get};
+use steadfast_peers::{Answered, Ask, Case, Error, HttpRequest, Make, Ready, bytes_of, drive, drive_to_the_end, get};
 use tower::Layer;
 use tower_resilience_circuitbreaker::{CircuitBreakerLayer as Resilience, SlidingWindowType};
 use tower_service::Service;
 
-const CASES: [Case; 19] = [
+const CASES: [Case; 21] = [
     ("bare", "bare", |n| drive(Ready, Ask, n)),
     ("two clock reads", "bare", |n| drive(Timed(Ready), Ask, n)),
     ("steadfast, a run", "bare", |n| drive(ours(run()), Ask, n)),
@@ -42,6 +42,10 @@ const CASES: [Case; 19] = [
     ("recloser, the last 100 calls", "bare", |n| drive(recloser_100(), Ask, n)),
     ("get", "get", |n| drive(Ready, get(), n)),
     ("get, steadfast", "get", |n| drive(CircuitBreakerLayer::new(&Circuit::new("x")).layer(Ready), get(), n)),
+    ("get, read", "get, read", |n| drive_to_the_end(Ready, get(), n)),
+    ("get, read, steadfast", "get, read", |n| {
+        drive_to_the_end(CircuitBreakerLayer::new(&Circuit::new("x")).layer(Ready), get(), n);
+    }),
     ("get, steadfast, by origin", "get", |n| drive(by_origin(), get(), n)),
     ("get, steadfast, open, answered", "get", |n| drive(answering(), get(), n)),
 ];
