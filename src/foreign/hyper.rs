@@ -69,7 +69,7 @@ impl Capture {
         Some(capture)
     }
 
-    /// How many hold it: the request, and the layers that observe it or keep a copy of the request.
+    /// Returns how many values share it: those in requests and their copies, and those of layers.
     pub(crate) fn holders(&self) -> usize {
         Arc::strong_count(&self.0)
     }
