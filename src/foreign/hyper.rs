@@ -70,6 +70,7 @@ impl Capture {
     }
 
     /// Returns how many values share it: those in requests and their copies, and those of layers.
+    #[cfg(feature = "retry")]
     pub(crate) fn holders(&self) -> usize {
         Arc::strong_count(&self.0)
     }
