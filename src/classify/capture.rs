@@ -40,7 +40,7 @@ impl ConnectionCapture {
         Self { kind }
     }
 
-    /// How many hold what is captured, the request among them; 0 where nothing is.
+    /// Returns how many values share the capture, that in the request included; 0 without a capture.
     #[cfg(feature = "retry")]
     #[inline]
     pub(crate) fn holders(&self) -> usize {
@@ -51,7 +51,7 @@ impl ConnectionCapture {
         }
     }
 
-    /// What is known by now of the attempt that failed.
+    /// Returns the evidence of the attempt that failed.
     #[cfg_attr(not(feature = "retry"), expect(dead_code, reason = "retry reads it"))]
     pub(crate) fn evidence(&self, repeatable: Repeatable) -> Evidence {
         let evidence = Evidence::of(repeatable);

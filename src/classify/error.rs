@@ -44,12 +44,12 @@ pub(crate) fn of_dyn_error(error: &(dyn Error + 'static), evidence: Evidence) ->
     }
 }
 
-/// What a chain of errors says.
+/// The facts in a chain of errors.
 #[derive(Default)]
 struct Found<'a> {
     /// Of the first error that is known.
     kind: Option<Kind>,
-    /// The first error that says that nothing was sent.
+    /// The first claim that nothing was sent.
     claim: Option<Claim<'a>>,
     /// The client whose error it is, where that client could have had other connections before.
     client: Option<Client>,
@@ -73,7 +73,7 @@ impl<'a> Found<'a> {
                 _ => refused,
             };
             found.claim = match (found.claim, claim) {
-                // a connector that refused says more than the client that reports a failed connect
+                // the refusal of a connector has a hint, the failed connect of its client has none
                 (None | Some(Claim::NotConnected), Some(Claim::Refused(refused))) => Some(Claim::Refused(refused)),
                 (before, claim) => before.or(claim),
             };
@@ -88,7 +88,7 @@ impl<'a> Found<'a> {
     }
 }
 
-/// How an error says that nothing was sent.
+/// A claim of an error that nothing was sent.
 #[derive(Clone, Copy)]
 enum Claim<'a> {
     /// A layer of this crate, or one of the user's, refused the request.
@@ -114,7 +114,7 @@ impl Claim<'_> {
             (_, Self::NotProcessed) => false,
             _ if evidence.shows_a_hop() => false,
             (Some(Client::HyperUtil), _) => evidence.connected() == Some(false),
-            // a layer of this crate below one that follows redirects has counted what it let through
+            // layers of this crate below one that follows redirects have counted earlier hops
             (_, Self::Refused(_)) => true,
             // any other client, any other layer: nothing shows whether an earlier hop was answered but the time it takes
             (_, Self::NotConnected | Self::Shed) => evidence.failed_at_once(),

@@ -2,7 +2,7 @@ use super::{Failure, Outcome, Verdict};
 use crate::error::{BoxError, Facts};
 use std::{error::Error, fmt, sync::Arc};
 
-/// The server may have executed the request, although the error that ended the call says that nothing was sent.
+/// The server may have executed the request, although the error that ended the call is a refusal or a failed connect.
 ///
 /// A retry layer fails with it where an attempt may have been executed and a later one was refused or could not connect, and
 /// where a redirect was followed before the connection failed. Without it, a layer further out would find
@@ -30,7 +30,7 @@ pub(crate) struct LastAttempt {
 }
 
 impl LastAttempt {
-    /// An attempt with this outcome; `None`: it proves that the server did not execute the request, or tells nothing.
+    /// An attempt with this outcome; `None`: it proves that the server did not execute the request, or shows nothing.
     #[cfg_attr(
         not(any(feature = "retry", feature = "circuit-breaker")),
         expect(dead_code, reason = "those layers make it")

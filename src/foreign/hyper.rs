@@ -69,7 +69,8 @@ impl Capture {
         Some(capture)
     }
 
-    /// How many hold it: the request, and the layers that observe it or keep a copy of the request.
+    /// Returns how many values share it: those in requests and their copies, and those of layers.
+    #[cfg(feature = "retry")]
     pub(crate) fn holders(&self) -> usize {
         Arc::strong_count(&self.0)
     }

@@ -15,7 +15,7 @@ pub(super) struct Course {
     repeatable: Repeatable,
     /// Why there is only one attempt, if so.
     only: Option<Stop>,
-    /// What the request said.
+    /// The number of retries that the request sets.
     max_retries: Option<u32>,
     /// Whether the client had a connection for the request.
     capture: ConnectionCapture,
@@ -27,7 +27,7 @@ pub(super) struct Course {
     later: Option<Later>,
 }
 
-/// What is observed of the attempt that runs, besides its connection.
+/// Observations of the attempt that runs, except its connection.
 #[derive(Debug)]
 struct Running {
     /// How many held the request when the attempt began.

@@ -32,7 +32,7 @@ use tower::{Layer, Service, ServiceExt, buffer::Buffer, load_shed, service_fn};
 
 const REDIRECTS: [Redirects; 2] = [Redirects::Followed, Redirects::FollowedWithoutExtensions];
 
-/// What came out says that the request may have been executed.
+/// The error is `MaybeExecuted`, and no refusal is found in it.
 #[track_caller]
 fn assert_disclosed<T: std::fmt::Debug>(result: &Result<T, BoxError>, case: &str) {
     let error = result.as_ref().expect_err(case);
@@ -204,7 +204,7 @@ async fn an_open_circuit_before_a_post_was_sent_lets_it_be_sent_once_the_circuit
 
 // ---- an outer retry that does not see the attempts of the inner one ----
 
-/// What makes the attempts of a keyed request fail.
+/// The way in which the attempts of a keyed request fail.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Fails {
     /// Executed and reset; that opens the circuit, which refuses the second attempt.
@@ -311,7 +311,7 @@ async fn the_same_holds_over_towers_retry_with_our_policy() {
     }
 }
 
-/// Repeats whatever fails, twice.
+/// Repeats every failure, twice.
 #[derive(Clone)]
 struct Twice(u32);
 

@@ -66,7 +66,7 @@ async fn a_post_with_a_key_is_repeated_after_a_refused_connect() {
     }
 }
 
-/// What a connector can fail with, however it is caused: names, routes, time, proxies, TLS.
+/// Errors of a connector, of every cause: names, routes, time, proxies, TLS.
 #[tokio::test]
 async fn a_connector_that_fails_proves_that_a_post_was_never_sent() {
     let kinds = [
@@ -204,7 +204,7 @@ const fn boxes(layers: Layers) -> bool {
     matches!(layers, Layers::Stack)
 }
 
-/// reqwest repeats by itself what the server says it has not processed (`src/retry.rs` of reqwest 0.13.5).
+/// reqwest repeats by itself a request that the server has not processed (`src/retry.rs` of reqwest 0.13.5).
 fn is_repeated(kind: Kind, layers: Layers) -> bool {
     kind != Kind::Reqwest2 && (layers == Layers::OneHop || kind == Kind::Tonic)
 }

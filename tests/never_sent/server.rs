@@ -1,4 +1,4 @@
-//! A server over a real socket, HTTP/1 or HTTP/2 as the client speaks, that follows a script and remembers what it executed.
+//! A server over a real socket, HTTP/1 or HTTP/2 as the client speaks, with a script and a list of the requests that it executed.
 
 use bytes::Bytes;
 use http::Response;
@@ -16,7 +16,7 @@ use tokio::{
     net::{TcpListener, TcpStream},
 };
 
-/// What the server does with a request that it has read whole.
+/// The reaction of the server to a request that it has read whole.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum Act {
     Respond(u16),
@@ -37,7 +37,7 @@ pub(crate) enum Act {
     GoAway(h2::Reason),
 }
 
-/// What the server does with a connection before it reads a request.
+/// The reaction of the server to a connection, before it reads a request.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Greet {
     Serve,
@@ -78,7 +78,7 @@ impl Server {
         Self::greeting(vec![], script).await
     }
 
-    /// The first connections are greeted as `greet` says.
+    /// Greets the first connections in the order of `greet`.
     pub(crate) async fn greeting(
         mut greet: Vec<Greet>,
         script: impl Fn(&Executed, usize) -> Act + Send + Sync + 'static,
@@ -291,7 +291,7 @@ pub(crate) async fn in_time<T>(case: impl Future<Output = T>) -> T {
     tokio::time::timeout(Duration::from_secs(20), case).await.expect("the case hangs")
 }
 
-/// An address whose listener takes no more connections: a connect waits for ever. Dropped with what is returned.
+/// An address whose listener takes no more connections: a connect waits for ever. It listens until the second value is dropped.
 pub(crate) async fn full() -> (SocketAddr, impl Sized) {
     let socket = tokio::net::TcpSocket::new_v4().unwrap();
     socket.bind("127.0.0.1:0".parse().unwrap()).unwrap();
