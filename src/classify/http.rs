@@ -65,7 +65,8 @@ impl Http {
     }
 
     pub(crate) fn judge_request(&self, method: &Method, path: &str, headers: &HeaderMap) -> Repeatable {
-        if has_key(headers) {
+        // a key adds nothing to a safe method, and servers ignore it there
+        if !method.is_safe() && has_key(headers) {
             Repeatable::Keyed
         } else if headers.contains_key(header::UPGRADE) {
             Repeatable::No

@@ -111,8 +111,9 @@ impl<B: FromReplay> Replay<Request<B>> for HttpReplay {
     }
 
     fn prepare(&self, request: &mut Request<B>, attempt: Attempt) {
-        // the header first: for most requests the clock is not read
-        if let Some(own) = Replay::call_timeout(self, request)
+        // the header is looked for before the clock is read, and neither where there is no deadline
+        if attempt.deadline().is_some()
+            && let Some(own) = Replay::call_timeout(self, request)
             && let Some(left) = attempt.remaining()
             && left < own.saturating_sub(GRPC_TIMEOUT_STEP)
         {

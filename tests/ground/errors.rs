@@ -21,7 +21,7 @@ use steadfast::{
 };
 use tokio::{
     io::{AsyncReadExt, AsyncWriteExt, duplex},
-    net::TcpListener,
+    net::{TcpListener, TcpSocket},
 };
 use tower::{Service, ServiceExt, service_fn};
 
@@ -147,7 +147,7 @@ fn what_says_that_nothing_was_sent_goes_first() {
 
 #[tokio::test]
 async fn a_refused_connection_was_not_sent_in_any_client_that_follows_no_redirects() {
-    let port = closed_port().await;
+    let port = closed_port();
     let tcp = tokio::net::TcpStream::connect(("127.0.0.1", port)).await.unwrap_err();
     assert_judged("tokio", made(tcp), Outcome::Failure(Failure::NotSent));
     let hyper = legacy::Client::builder(TokioExecutor::new()).build_http::<Empty<Bytes>>();
@@ -193,8 +193,13 @@ async fn elapsed() -> Vec<Made> {
     vec![made(Elapsed::new(Limit::Attempt, 1)), made(Elapsed::new(Limit::Total, 0)), made(tokio)]
 }
 
-async fn closed_port() -> u16 {
-    TcpListener::bind("127.0.0.1:0").await.unwrap().local_addr().unwrap().port()
+fn closed_port() -> u16 {
+    // bound and never listening; kept for ever, so that no server beside it gets the port
+    let socket = TcpSocket::new_v4().unwrap();
+    socket.bind(([127, 0, 0, 1], 0).into()).unwrap();
+    let port = socket.local_addr().unwrap().port();
+    std::mem::forget(socket);
+    port
 }
 
 // ---- hyper ----
@@ -342,7 +347,7 @@ async fn h2_go_away(reason: h2::Reason) -> Made {
 // ---- reqwest ----
 
 async fn reqwest_connect() -> Made {
-    let error = reqwest::get(format!("http://127.0.0.1:{}", closed_port().await)).await.unwrap_err();
+    let error = reqwest::get(format!("http://127.0.0.1:{}", closed_port())).await.unwrap_err();
     assert!(error.is_connect());
     made(error)
 }

@@ -26,18 +26,25 @@ use steadfast::{
     idempotency::NotExecuted,
     stack::ClientStack,
 };
-use tokio::net::TcpListener;
+use tokio::net::TcpSocket;
 use tower::{Layer, Service, ServiceExt};
 
+/// A port that is taken, and refuses connections until it listens.
+fn closed() -> TcpSocket {
+    let socket = TcpSocket::new_v4().unwrap();
+    socket.bind(([127, 0, 0, 1], 0).into()).unwrap();
+    socket
+}
+
 /// A server of which each request is one execution; `status` is its response.
-async fn bank(at: Option<SocketAddr>, status: StatusCode) -> (SocketAddr, Arc<AtomicUsize>) {
+fn bank(socket: TcpSocket, status: StatusCode) -> (SocketAddr, Arc<AtomicUsize>) {
     let executed = Arc::new(AtomicUsize::new(0));
     let count = executed.clone();
     let handler = move || {
         count.fetch_add(1, SeqCst);
         async move { status }
     };
-    let listener = TcpListener::bind(at.unwrap_or(([127, 0, 0, 1], 0).into())).await.unwrap();
+    let listener = socket.listen(16).unwrap();
     let at = listener.local_addr().unwrap();
     tokio::spawn(axum::serve(listener, Router::new().route("/pay", post(handler))).into_future());
     (at, executed)
@@ -54,20 +61,17 @@ fn respond<T>(called: Result<T, BoxError>) -> Response {
     }
 }
 
-async fn closed_port() -> SocketAddr {
-    TcpListener::bind("127.0.0.1:0").await.unwrap().local_addr().unwrap()
-}
-
 #[tokio::test]
 async fn a_call_that_did_not_connect_leaves_the_key_free_for_the_end_of_the_outage() {
-    let at = closed_port().await;
+    let closed = closed();
+    let at = closed.local_addr().unwrap();
     let client = ClientStack::new("bank").layer(Hyper::builder(TokioExecutor::new()).build_http::<Full<Bytes>>());
     let (app, runs) = app(layer(), move |_| {
         let mut client = client.clone();
         async move { respond(client.ready().await.unwrap().call(pay(at)).await) }
     });
     assert_eq!(app.clone().oneshot(request("k", "5 EUR")).await.unwrap().status(), StatusCode::BAD_GATEWAY);
-    let (_, executed) = bank(Some(at), StatusCode::OK).await;
+    let (_, executed) = bank(closed, StatusCode::OK);
     assert_eq!(app.clone().oneshot(request("k", "5 EUR")).await.unwrap().status(), StatusCode::CREATED);
     // recorded by now
     assert_eq!(app.oneshot(request("k", "5 EUR")).await.unwrap().headers()["idempotent-replayed"], "true");
@@ -76,7 +80,7 @@ async fn a_call_that_did_not_connect_leaves_the_key_free_for_the_end_of_the_outa
 
 #[tokio::test]
 async fn a_call_that_an_open_circuit_refused_leaves_the_key_free() {
-    let (at, executed) = bank(None, StatusCode::OK).await;
+    let (at, executed) = bank(closed(), StatusCode::OK);
     let circuit = Circuit::new("bank");
     let breaker = CircuitBreakerLayer::new(&circuit);
     let stack = ClientStack::new("bank").with_circuit_breaker(breaker);
@@ -95,7 +99,7 @@ async fn a_call_that_an_open_circuit_refused_leaves_the_key_free() {
 #[tokio::test]
 async fn a_call_that_may_have_been_executed_and_then_was_refused_keeps_the_key() {
     // the first attempt is executed and fails, which opens the circuit for the second
-    let (at, executed) = bank(None, StatusCode::BAD_GATEWAY).await;
+    let (at, executed) = bank(closed(), StatusCode::BAD_GATEWAY);
     let minute = Duration::from_secs(60);
     let config = Config::default().with_consecutive_failures(NonZeroU32::MIN).with_open_for(minute);
     let breaker = CircuitBreakerLayer::new(Circuit::with_config("bank", config));
@@ -116,7 +120,8 @@ async fn a_call_that_may_have_been_executed_and_then_was_refused_keeps_the_key()
 
 #[tokio::test]
 async fn a_connect_error_of_reqwest_counts_where_its_client_follows_no_redirects() {
-    let at = closed_port().await;
+    let closed = closed();
+    let at = closed.local_addr().unwrap();
     let error: BoxError = reqwest::Client::new().post(format!("http://{at}/")).send().await.unwrap_err().into();
     assert_eq!(NotExecuted::if_not_sent(&error), None);
     let one_hop = Evidence::none().without_redirects();

@@ -45,7 +45,7 @@ fn assert_disclosed<T: std::fmt::Debug>(result: &Result<T, BoxError>, case: &str
 
 /// Redirects to an origin whose circuit is open.
 async fn redirected_to_an_open_circuit() -> (Server, CircuitBreakerLayer) {
-    let to = format!("http://{}/end", closed().await);
+    let to = format!("http://{}/end", closed());
     let open = open_for(&to).await;
     (Server::always(Act::Redirect(303, to)).await, open)
 }
@@ -162,7 +162,7 @@ async fn a_post_over_a_client_of_ones_own_that_was_redirected_is_executed_once()
         Ok::<_, BoxError>(sender.send_request(request).await?)
     });
     for redirects in REDIRECTS {
-        let server = Server::always(Act::Redirect(303, format!("http://{}/end", closed().await))).await;
+        let server = Server::always(Act::Redirect(303, format!("http://{}/end", closed()))).await;
         let retry = retry(Layers::Bare);
         let call = retry.layer(follow(connecting, redirects)).oneshot(request(&server.url("/pay"), None));
         let result = in_time(call).await;
@@ -379,7 +379,7 @@ async fn a_retry_layer_that_makes_one_attempt_discloses_it_too() {
     let change: [fn(Connect) -> Connect; 3] = [|r| r, |r| MaxRetries(0).on(r), NoRetry::on];
     for (nested, change) in [false, true].into_iter().flat_map(|nested| change.map(|change| (nested, change))) {
         for redirects in REDIRECTS {
-            let server = Server::always(Act::Redirect(303, format!("http://{}/end", closed().await))).await;
+            let server = Server::always(Act::Redirect(303, format!("http://{}/end", closed()))).await;
             let inner = retry(Layers::Bare).layer(passing().layer(follow(legacy(false), redirects)));
             let request = change(request(&server.url("/pay"), None));
             let result = if nested {
@@ -433,7 +433,7 @@ async fn a_proven_refusal_comes_out_as_one() {
     }
     // and a refused connect as one, over hyper-util, reqwest and tonic
     for kind in [Kind::Legacy1, Kind::Legacy2, Kind::Tonic] {
-        let ended = post(kind, Layers::Stack, Redirects::None, closed().await, "/pay", Some("k")).await;
+        let ended = post(kind, Layers::Stack, Redirects::None, closed(), "/pay", Some("k")).await;
         assert!(crate::connecting::claims_not_sent(&ended), "{kind:?}: {ended:?}");
     }
 }

@@ -51,7 +51,7 @@ fn proves_connect(kind: Kind, layers: Layers) -> bool {
 async fn a_post_is_repeated_once_after_a_refused_connect_that_has_proof() {
     for (kind, layers) in connecting() {
         let case = format!("{kind:?} {layers:?}");
-        let ended = in_time(post(kind, layers, Redirects::None, closed().await, "/pay", None)).await;
+        let ended = in_time(post(kind, layers, Redirects::None, closed(), "/pay", None)).await;
         let expected = if proves_connect(kind, layers) { 2 } else { 1 };
         assert_eq!(ended.attempts, expected, "{case}: {:?}", ended.result);
         assert!(find::<MaybeExecuted>(&**ended.result.as_ref().unwrap_err()).is_none(), "{case}");
@@ -61,7 +61,7 @@ async fn a_post_is_repeated_once_after_a_refused_connect_that_has_proof() {
 #[tokio::test]
 async fn a_post_with_a_key_is_repeated_after_a_refused_connect() {
     for (kind, layers) in connecting() {
-        let ended = in_time(post(kind, layers, Redirects::None, closed().await, "/pay", Some("k"))).await;
+        let ended = in_time(post(kind, layers, Redirects::None, closed(), "/pay", Some("k"))).await;
         assert_eq!(ended.attempts, 3, "{kind:?} {layers:?}: {:?}", ended.result);
     }
 }
@@ -452,7 +452,7 @@ async fn a_capture_of_the_owner_keeps_working_and_then_nothing_is_proven() {
     assert_eq!(response.status(), 200);
     assert!(connection.connection_metadata().is_some());
 
-    let mut refused = request(&format!("http://{}/pay", closed().await), None);
+    let mut refused = request(&format!("http://{}/pay", closed()), None);
     let _connection = pool::connect::capture_connection(&mut refused);
     let layer = retry(Layers::Bare);
     assert!(layer.layer(legacy(false)).oneshot(refused).await.is_err());

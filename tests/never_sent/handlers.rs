@@ -35,7 +35,7 @@ where
 #[tokio::test]
 async fn a_handler_that_has_charged_over_layers_of_ours_is_not_repeated_after_a_refused_connect() {
     let server = Server::always(Act::Respond(200)).await;
-    let gone = format!("http://{}/mail", closed().await);
+    let gone = format!("http://{}/mail", closed());
     let breaker = |name: &str| CircuitBreakerLayer::new(Circuit::new(name.to_owned()));
 
     let outer = retry(Layers::Bare);
@@ -78,7 +78,7 @@ async fn a_handler_that_has_charged_is_not_repeated_after_an_open_circuit() {
 #[tokio::test]
 async fn a_handler_that_has_charged_over_reqwest_is_not_repeated() {
     let server = Server::always(Act::Respond(200)).await;
-    let (url, gone) = (server.url("/pay"), format!("http://{}/mail", closed().await));
+    let (url, gone) = (server.url("/pay"), format!("http://{}/mail", closed()));
     let client = reqwest(false, Redirects::None);
     let handled = service_fn(move |_: Request<Body>| {
         let (client, url, gone) = (client.clone(), url.clone(), gone.clone());
@@ -98,7 +98,7 @@ async fn a_handler_that_has_charged_over_reqwest_is_not_repeated() {
 #[tokio::test]
 async fn a_handler_that_has_charged_over_bare_clients_of_hyper_util_is_not_repeated() {
     let server = Server::always(Act::Respond(200)).await;
-    let gone = format!("http://{}/mail", closed().await);
+    let gone = format!("http://{}/mail", closed());
     let outer = retry(Layers::Bare);
     let handled = handler((legacy(false), server.url("/pay")), (legacy(false), gone));
     assert!(in_time(outer.layer(handled).oneshot(request("http://me.example/order", None))).await.is_err());

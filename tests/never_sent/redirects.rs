@@ -69,7 +69,7 @@ async fn one(kind: Kind, redirects: Redirects, status: u16, end: End, layers: La
         (Server::start(script).await, None)
     } else {
         match end {
-            End::Closed => (first(status, format!("http://{}/end", closed().await)).await, None),
+            End::Closed => (first(status, format!("http://{}/end", closed())).await, None),
             // longer than a label may be, so that no name server is asked
             End::NoName => (first(status, format!("http://{}.invalid:1/end", "a".repeat(64))).await, None),
             End::Acts(act) => {
@@ -106,7 +106,7 @@ async fn too_many_redirects_are_not_repeated() {
 async fn a_post_with_a_key_that_was_redirected_carries_its_key_in_all_attempts() {
     for kind in kinds().filter(|kind| !kind.is_one_connection()) {
         for layers in [Layers::Bare, Layers::Stack] {
-            let server = first(303, format!("http://{}/end", closed().await)).await;
+            let server = first(303, format!("http://{}/end", closed())).await;
             let ended = in_time(post(kind, layers, Redirects::Followed, server.address(), "/pay", Some("k"))).await;
             assert_eq!((server.posts("/pay"), ended.attempts), (3, 3), "{kind:?} {layers:?}: {ended:?}");
             assert_eq!(server.keys().len(), 1);

@@ -13,7 +13,7 @@ use std::{
 };
 use tokio::{
     io::{AsyncReadExt, AsyncWriteExt},
-    net::{TcpListener, TcpStream},
+    net::{TcpListener, TcpSocket, TcpStream},
 };
 
 /// The reaction of the server to a request that it has read whole.
@@ -282,8 +282,13 @@ async fn write_http1(socket: &mut TcpStream, status: u16, headers: &str) -> io::
 }
 
 /// An address where nothing listens.
-pub(crate) async fn closed() -> SocketAddr {
-    TcpListener::bind("127.0.0.1:0").await.unwrap().local_addr().unwrap()
+pub(crate) fn closed() -> SocketAddr {
+    // bound and never listening; kept for ever, so that no server beside it gets the port
+    let socket = TcpSocket::new_v4().unwrap();
+    socket.bind(([127, 0, 0, 1], 0).into()).unwrap();
+    let address = socket.local_addr().unwrap();
+    std::mem::forget(socket);
+    address
 }
 
 /// Runs a case, which takes long only if it hangs.
