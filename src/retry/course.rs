@@ -216,7 +216,13 @@ impl Course {
 
     /// Another attempt follows, `delay` after one that ended as `verdict`, with this status.
     pub(super) fn go_on(&mut self, verdict: Verdict, status: Option<StatusCode>, delay: Duration) {
-        let executed = LastAttempt::of(verdict.outcome(), status.map(|status| status.as_u16()), self.made());
+        let hop = || {
+            // a redirect was followed before the attempt failed: its error is about the last hop alone
+            let transient = Outcome::Failure(Failure::Transient);
+            if self.evidence().shows_a_hop() { LastAttempt::of(transient, None, self.made()) } else { None }
+        };
+        let status = status.map(|status| status.as_u16());
+        let executed = LastAttempt::of(verdict.outcome(), status, self.made()).or_else(hop);
         let never_sent = verdict.outcome() == Outcome::Failure(Failure::NotSent);
         self.repeated_once |= verdict.is_only_once() || (never_sent && !self.repeatable.may_repeat());
         if let Some(later) = &mut self.later {

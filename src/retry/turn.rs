@@ -61,6 +61,14 @@ impl Turn {
         }
     }
 
+    /// Takes the refusal of a layer of this process out of a response after an attempt that may have been executed. `outcome`: that of
+    /// the response.
+    pub(crate) fn disclose_in(&self, extensions: Option<&mut Extensions>, outcome: Outcome) {
+        if self.course.executed(outcome).is_some() {
+            extensions.into_iter().for_each(executed::disclose_in);
+        }
+    }
+
     /// The attempt that comes next.
     pub(crate) const fn attempt(&self) -> Attempt {
         self.course.attempt

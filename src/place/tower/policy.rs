@@ -1,7 +1,7 @@
 use super::Wait;
 use crate::{
     backoff::Random,
-    classify::{ByResult, Classify, Http},
+    classify::{ByResult, Classify, Http, Outcome},
     retry::{Budget, Budgets, CloneRequest, HttpReplay, Policy, Replay, StandardPolicy, Turn},
 };
 use std::{fmt, sync::Arc};
@@ -103,11 +103,18 @@ where
                 Some(Wait::new(delay, permit))
             }
             Err(stop) => {
-                if let Err(error) = result {
-                    let strict = classify.error(error, turn.evidence().strict());
-                    turn.disclose(error, strict.outcome());
+                match result {
+                    Err(error) => {
+                        let strict = classify.error(error, turn.evidence().strict());
+                        turn.disclose(error, strict.outcome());
+                    }
+                    Ok(response) => {
+                        if verdict.outcome() == Outcome::Refused {
+                            turn.disclose_in(classify.extensions_mut(response), verdict.outcome());
+                        }
+                        turn.tell(stop, classify.extensions_mut(response));
+                    }
                 }
-                turn.tell(stop, result.as_mut().ok().and_then(|response| classify.extensions_mut(response)));
                 None
             }
         }
