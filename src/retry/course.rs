@@ -166,6 +166,11 @@ impl Course {
         LastAttempt::of(Outcome::Failure(Failure::Transient), None, self.made())
     }
 
+    /// Returns whether an attempt may have been executed before a response with this outcome: then it is no refusal of the call.
+    pub(super) fn executed_before(&self, response: Outcome) -> bool {
+        self.evidence().shows_a_hop() || self.executed(response).is_some()
+    }
+
     /// Attempts that were made by this layer.
     pub(super) const fn made(&self) -> u32 {
         match self.only {

@@ -248,7 +248,7 @@ where
                 }
                 Ok(held) => {
                     let extensions = this.settle.extensions_mut(held, |r| strategies.classify.extensions_mut(r));
-                    if this.course.executed(verdict.outcome()).is_some() {
+                    if this.course.executed_before(verdict.outcome()) {
                         extensions.into_iter().for_each(executed::disclose_in);
                     }
                 }

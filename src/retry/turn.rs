@@ -64,7 +64,7 @@ impl Turn {
     /// Takes the refusal of a layer of this process out of a response after an attempt that may have been executed. `outcome`: that of
     /// the response.
     pub(crate) fn disclose_in(&self, extensions: Option<&mut Extensions>, outcome: Outcome) {
-        if self.course.executed(outcome).is_some() {
+        if self.course.executed_before(outcome) {
             extensions.into_iter().for_each(executed::disclose_in);
         }
     }

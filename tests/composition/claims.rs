@@ -67,6 +67,21 @@ async fn a_post_that_is_redirected_to_a_host_whose_circuit_answers_that_it_is_op
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_redirected_post_that_must_not_be_repeated_is_not_refused_by_a_circuit_that_answers() {
+    for request in [post("a.test"), keyed("a.test")] {
+        let (server, circuits) = (moved(), circuits());
+        let answers = CircuitBreakerLayer::new(circuits.clone()).respond();
+        let layers = (RetryLayer::default(), FollowRedirectLayer::new(), answers);
+        let client = ServiceBuilder::new().layer(layers).service(server.clone());
+        client.clone().oneshot(get("b.test")).await.unwrap();
+        open(&circuits, "b.test", SECOND);
+        let answer = client.oneshot(NoRetry::on(request)).await.expect("the circuit answers");
+        assert_eq!((server.posts().len(), answer.status()), (1, StatusCode::SERVICE_UNAVAILABLE));
+        assert!(answer.extensions().get::<Refused>().is_none());
+    }
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_get_that_is_redirected_to_a_host_whose_circuit_is_open_is_repeated_when_that_closes() {
     let (server, circuits) = (moved(), circuits());
     let layers = (RetryLayer::default(), FollowRedirectLayer::new(), CircuitBreakerLayer::new(circuits.clone()));
