@@ -92,7 +92,8 @@ impl<C, M> CircuitBreakerLayer<C, M> {
     /// ready (the place of a limit, a slot of a buffer) is free at once, and not only at the next call or the drop.
     ///
     /// For a service that is kept after a refused call, as `tower::buffer` keeps its own. [`ClientStack`](crate::stack::ClientStack)
-    /// does it by itself, and below a retry layer it is not needed.
+    /// does it by itself. A retry layer above does it for calls that wait for another attempt, but not for a request that it does
+    /// not repeat ([`NoRetry`](crate::retry::NoRetry), no retries, a retry layer above).
     #[must_use]
     pub const fn releasing(self) -> ReleasingLayer<Self> {
         ReleasingLayer::new(self)

@@ -15,7 +15,8 @@ use std::{
 /// ```
 /// use steadfast::classify::Origin;
 ///
-/// let origin = Origin::of_uri(&http::Uri::from_static("https://user:secret@API.Example.com:443/orders"));
+/// let uri = http::Uri::from_static("https://user:secret@API.Example.com:443/orders");
+/// let origin = Origin::of_uri(&uri);
 /// assert_eq!(origin, Some(Origin::new("https", "api.example.com", None)));
 /// assert_ne!(origin, Origin::parse("http://api.example.com"));
 /// assert_eq!(origin.map(|origin| origin.to_string()).as_deref(), Some("https://api.example.com"));
