@@ -53,6 +53,17 @@ impl<C> CircuitBreakerLayer<C> {
     }
 }
 
+impl<M> CircuitBreakerLayer<Http, M> {
+    /// States that the client below follows no redirects: see [`Http::without_redirects`]. A worker, or a retry layer above, then
+    /// learns that a request whose connect failed was never sent.
+    #[must_use]
+    pub fn without_redirects(self) -> Self {
+        let Parts { circuits, classify } = &*self.parts;
+        let classify = Arc::new(Http::clone(classify).without_redirects());
+        Self::of(circuits.clone(), classify, self.until_head, self.readiness)
+    }
+}
+
 impl<C, M> CircuitBreakerLayer<C, M> {
     fn of(circuits: Circuits, classify: Arc<C>, until_head: bool, readiness: Readiness) -> Self {
         Self { parts: Arc::new(Parts { circuits, classify }), until_head, readiness, mode: PhantomData }

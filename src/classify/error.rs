@@ -104,7 +104,8 @@ enum Claim<'a> {
 impl Claim<'_> {
     fn is_proven(self, client: Option<Client>, evidence: Evidence) -> bool {
         if evidence.is_only_hop() {
-            return true;
+            // there is no other hop of this request, but a service below may have made other requests for it
+            return !evidence.was_let_through();
         }
         match (client, self) {
             // reqwest follows redirects, and reports neither the hop nor its connections; of hyper-util's client it is known that there

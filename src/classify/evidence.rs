@@ -79,6 +79,11 @@ impl Evidence {
         self.at_once
     }
 
+    /// Whether a layer below let a request through in this attempt that may have been executed.
+    pub(super) const fn was_let_through(self) -> bool {
+        self.let_through
+    }
+
     /// Whether something shows that a server may have received the request at any hop.
     pub(crate) const fn shows_a_hop(self) -> bool {
         matches!(self.connected, Some(true)) || self.let_through

@@ -32,6 +32,7 @@ pub fn as_error<E: 'static>(error: &E) -> Option<&(dyn Error + 'static)> {
     }
     known::<Refused>(any)
         .or_else(|| known::<crate::timeout::Elapsed>(any))
+        .or_else(|| known::<crate::classify::MaybeExecuted>(any))
         .or_else(|| known::<StoreError>(any))
         .or_else(|| known::<std::io::Error>(any))
         .or_else(|| crate::foreign::as_error(any))

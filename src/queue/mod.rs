@@ -82,7 +82,8 @@
 //! | `Success` | done | | |
 //! | `Failure(NotSent)`, from [`Deliver`] | parked | the backoff by the number of such deliveries, at least 1 s | no |
 //! | `Failure` of any other kind but `Overloaded`; `NotSent` from any other service | tried again; after the last attempt dead, `exhausted` | the backoff by the number of the attempt, or the hint if that is longer | yes |
-//! | `Failure(Overloaded)`, `Refused` | parked | the hint; without one between half of `park_for` and all of it | no |
+//! | `Failure(Overloaded)` | parked | the hint; without one between half of `park_for` and all of it | no |
+//! | `Refused` | parked | the same, and without a hint the backoff by the number of refusals if that is longer, at most 10 min | no |
 //! | `Refused` or `NotSent` after an attempt of the same call that may have been executed | as that attempt | | as that attempt |
 //! | `Rejected` | dead, `rejected`; with [`Undecodable`] `undecodable` | | |
 //! | `Ignored` | parked | between half of `park_for` and all of it | no |

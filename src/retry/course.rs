@@ -171,6 +171,18 @@ impl Course {
         self.evidence().shows_a_hop() || self.executed(response).is_some()
     }
 
+    /// Returns what a layer further out may know when it judges the last error. After an attempt that may have been executed it may
+    /// know that the client follows no redirects, and read a failed connect as a proof. An error of a request that is repeatable
+    /// by its method stays as it is: its owner looks for the client's own error in it.
+    pub(super) fn reader(&self) -> Evidence {
+        let before = self.later.as_ref().is_some_and(|later| later.executed.is_some());
+        if before && self.repeatable != Repeatable::Yes {
+            Evidence::none().without_redirects()
+        } else {
+            Evidence::none()
+        }
+    }
+
     /// Attempts that were made by this layer.
     pub(super) const fn made(&self) -> u32 {
         match self.only {

@@ -1,19 +1,20 @@
 //! What leaves a retry layer after an attempt that may have been executed.
 
 use crate::{
-    classify::{LastAttempt, MaybeExecuted, of_error},
+    classify::{Evidence, LastAttempt, MaybeExecuted, of_error_with},
     error::{BoxError, Refused},
 };
 use http::Extensions;
 use std::{any::Any, io, mem};
 
-/// Keeps an error from being taken for a proof that nothing was sent, where its type can hold another error.
+/// Keeps an error from being taken for a proof that nothing was sent, where its type can hold another error. `reader`: what a layer
+/// further out may know when it judges the error.
 ///
 /// Why `Any`: the error of the inner service comes out as it is, and only a [`BoxError`] and an [`io::Error`] can be made of
 /// another one. A client's own error type comes out unchanged; the docs of [`retry`](crate::retry) say what follows.
 #[cold]
-pub(crate) fn disclose<E: 'static>(error: &mut E, last: LastAttempt) {
-    if !of_error(error).outcome().claims_not_sent() {
+pub(crate) fn disclose<E: 'static>(error: &mut E, last: LastAttempt, reader: Evidence) {
+    if !of_error_with(error, reader).outcome().claims_not_sent() {
         return;
     }
     let any: &mut dyn Any = error;

@@ -243,7 +243,7 @@ where
                 Err(error) => {
                     let strict = strategies.classify.error(error, this.course.polled_evidence().strict());
                     if let Some(last) = this.course.executed(strict.outcome()) {
-                        executed::disclose(error, last);
+                        executed::disclose(error, last, this.course.reader());
                     }
                 }
                 Ok(held) => {

@@ -57,7 +57,7 @@ impl Turn {
     /// needs proof.
     pub(crate) fn disclose<E: 'static>(&self, error: &mut E, strict: Outcome) {
         if let Some(last) = self.course.executed(strict) {
-            executed::disclose(error, last);
+            executed::disclose(error, last, self.course.reader());
         }
     }
 

@@ -43,7 +43,8 @@ impl ClientStack {
 
 impl ClientStack<Identity> {
     /// Creates the stack below a queue's worker: circuit and attempt timeout, but no retry, because the worker retries, and no
-    /// total deadline, because the worker has one. `name`: of what is called, as for [`ClientStack::new`].
+    /// total deadline, because the worker has one. `name`: of what is called, as for [`ClientStack::new`]. The client below follows no
+    /// redirects: a failed connect then uses no attempt of the message.
     ///
     /// ```
     /// use reqwest::redirect::Policy;
@@ -61,7 +62,8 @@ impl ClientStack<Identity> {
             total: TimeoutLayer::per_call_by(None, Overrides::new()),
             keys: Identity::new(),
             retry: Identity::new(),
-            circuit_breaker: CircuitBreakerLayer::new(Circuits::per_origin(name, Config::default())),
+            circuit_breaker: CircuitBreakerLayer::new(Circuits::per_origin(name, Config::default()))
+                .without_redirects(),
             attempt: TimeoutLayer::attempt(ClientStack::ATTEMPT),
         }
     }
@@ -101,10 +103,12 @@ where
 
 impl<P: Clone, R: Clone, T, K> ClientStack<RetryLayer<P, Http, R, T>, K> {
     /// States that the client below follows no redirects: see [`Http::without_redirects`]. For reqwest, whose client is then built
-    /// with `redirect::Policy::none()`, it is what lets a request that is not repeatable be sent again after a failed connect.
+    /// with `redirect::Policy::none()`, it is what lets a request that is not repeatable be sent again after a failed connect. To be
+    /// set last: a retry layer or a circuit breaker that is set later makes a statement of its own.
     #[must_use]
     pub fn without_redirects(mut self) -> Self {
         self.retry = self.retry.without_redirects();
+        self.circuit_breaker = self.circuit_breaker.without_redirects();
         self
     }
 }

@@ -45,7 +45,7 @@ const ROOMS: &[(&str, &[&str], &[&str])] = &[
     ("guide",     &[], &[]),
     // the ground floor: knows nothing of the patterns
     ("foreign",   &[], &["error::known"]),
-    ("error",     &[], &["foreign", "timeout::Elapsed"]),
+    ("error",     &[], &["classify::MaybeExecuted", "foreign", "timeout::Elapsed"]),
     ("backoff",   &[], &["setting"]),
     ("classify",  &[], &["backoff", "body::Watch", "error", "foreign", "time", "timeout::Elapsed"]),
     ("body",      &[], &["classify", "error"]),

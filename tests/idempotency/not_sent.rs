@@ -118,6 +118,27 @@ async fn a_call_that_may_have_been_executed_and_then_was_refused_keeps_the_key()
     assert_eq!((runs.get(), executed.load(SeqCst)), (1, 1));
 }
 
+/// Over reqwest the connect error of the second attempt is found by whoever knows that no redirect is followed.
+#[tokio::test]
+async fn a_call_over_reqwest_that_may_have_been_executed_and_then_did_not_connect_keeps_the_key() {
+    let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let at = listener.local_addr().unwrap();
+    tokio::spawn(async move {
+        let (mut socket, _) = listener.accept().await.unwrap();
+        // nobody listens any more when the first attempt is reset
+        drop(listener);
+        tokio::io::AsyncReadExt::read(&mut socket, &mut [0; 4096]).await.unwrap();
+        socket.set_zero_linger().unwrap();
+    });
+    let none = reqwest::redirect::Policy::none();
+    let http = reqwest::Client::builder().redirect(none).build().unwrap();
+    let mut client = ClientStack::new("bank").without_redirects().layer(http.clone());
+    let request = http.post(format!("http://{at}/pay")).header("idempotency-key", "k").build().unwrap();
+    let error = client.ready().await.unwrap().call(request).await.unwrap_err();
+    assert!(steadfast::error::find::<steadfast::classify::MaybeExecuted>(&*error).is_some(), "{error:?}");
+    assert_eq!(NotExecuted::if_not_sent_with(&error, Evidence::none().without_redirects()), None);
+}
+
 #[tokio::test]
 async fn a_connect_error_of_reqwest_counts_where_its_client_follows_no_redirects() {
     let closed = closed();

@@ -9,6 +9,7 @@ use std::time::Duration;
 use steadfast::{
     circuit_breaker::{Circuit, CircuitBreakerLayer},
     error::BoxError,
+    retry::RetryLayer,
     stack::ClientStack,
 };
 use tower::{Layer, Service, ServiceExt, service_fn};
@@ -30,6 +31,24 @@ where
             Ok(Response::new(Body::default()))
         }
     })
+}
+
+/// gRPC has one hop, and so has a client of which that is stated; a handler makes other requests all the same.
+#[tokio::test]
+async fn a_handler_that_has_charged_is_not_repeated_though_its_own_request_has_one_hop() {
+    let server = Server::always(Act::Respond(200)).await;
+    let gone = format!("http://{}/mail", closed());
+    let stated = || RetryLayer::default().without_redirects();
+    for (outer, content_type, path) in
+        [(RetryLayer::default(), "application/grpc", "/grpc"), (stated(), "text/plain", "/stated")]
+    {
+        let breaker = CircuitBreakerLayer::new(Circuit::new("a"));
+        let handled = handler((breaker.layer(legacy(false)), server.url(path)), (legacy(false), gone.clone()));
+        let mut order = request("http://me.example/order", None);
+        order.headers_mut().insert("content-type", content_type.parse().unwrap());
+        assert!(in_time(outer.layer(handled).oneshot(order)).await.is_err());
+        assert_eq!(server.posts(path), 1, "{path}");
+    }
 }
 
 #[tokio::test]

@@ -9,6 +9,7 @@ use http::{HeaderMap, HeaderValue, Request, Response, StatusCode, header};
 use http_body_util::{BodyExt, Full, StreamBody};
 use std::{
     convert::Infallible,
+    net::SocketAddr,
     sync::{Arc, Mutex},
 };
 use steadfast::{
@@ -16,9 +17,12 @@ use steadfast::{
     classify::{Failure, Outcome},
     error::BoxError,
     place::reqwest::ToReqwest,
-    queue::{Claim, Deliver, Filter, MakeRequest, Message, NewMessage, ReadAnswer, Reason, Report, ToHttp, Worker},
+    queue::{
+        Claim, Deliver, Filter, MakeRequest, Message, NewMessage, ReadAnswer, Reason, Report, Stats, ToHttp, Worker,
+    },
+    stack::ClientStack,
 };
-use tower::{Service, service_fn};
+use tower::{Layer, Service, service_fn};
 
 async fn message(new: NewMessage) -> Message {
     let queue = memory();
@@ -304,6 +308,53 @@ async fn reqwest_and_hyper_deliver_to_a_real_server() {
     assert_eq!(seen, ["bad true", "bad true", "good true", "good true"]);
     let letters = queue.dead_letters().list(Filter::all()).await.unwrap().letters;
     assert!(letters.iter().all(|letter| letter.history[0].error == "422 Unprocessable Entity: no"));
+}
+
+/// The counters of a message whose only delivery met a closed port: attempts, deliveries that were never sent.
+async fn counted<C, M>(client: C, make: impl FnOnce(SocketAddr) -> M) -> (u32, u32)
+where
+    M: MakeRequest<Request: Send + 'static> + Clone + Send + 'static,
+    C: Service<M::Request, Response: ReadAnswer + Send, Error: Into<BoxError>, Future: Send + 'static>
+        + Clone
+        + Send
+        + 'static,
+{
+    let queue = memory();
+    queue.enqueue(NewMessage::new("hello")).await.unwrap();
+    let socket = tokio::net::TcpSocket::new_v4().unwrap();
+    // bound, and never listening
+    socket.bind(([127, 0, 0, 1], 0).into()).unwrap();
+    let make = make(socket.local_addr().unwrap());
+    let ended = async {
+        let over = |stats: Stats| stats.parked + stats.dead;
+        while over(queue.stats().await.unwrap()) == 0 {
+            tokio::task::yield_now().await;
+        }
+    };
+    Worker::new(queue.clone(), Deliver::new(client, make)).with_max_attempts(1).run(ended).await;
+    assert_eq!(queue.stats().await.unwrap().dead, 0, "the message is dead");
+    tokio::time::sleep(crate::support::millis(1100)).await;
+    let claim = Claim { limit: 1, lease: secs(60), max_attempts: 3 };
+    let message = queue.store().claim("q", claim).await.unwrap().remove(0);
+    (message.attempt(), message.not_sent())
+}
+
+#[tokio::test]
+async fn a_server_that_is_not_there_uses_no_attempt_below_the_stack_for_delivery() {
+    let none = reqwest::redirect::Policy::none();
+    let client = ClientStack::for_delivery("crm").layer(reqwest::Client::builder().redirect(none).build().unwrap());
+    let to = |at: SocketAddr| ToReqwest::new(format!("http://{at}/").parse().unwrap());
+    assert_eq!(counted(client, to).await, (1, 1), "reqwest");
+    // a POST without a key, as a closure makes it
+    let hyper = hyper_util::client::legacy::Client::builder(hyper_util::rt::TokioExecutor::new());
+    let client = ClientStack::for_delivery("crm").layer(hyper.build_http::<Full<Bytes>>());
+    let bare = |at: SocketAddr| {
+        move |message: &Message| {
+            let request = Request::post(format!("http://{at}/"));
+            Ok::<_, BoxError>(request.body(Full::from(message.body().clone()))?)
+        }
+    };
+    assert_eq!(counted(client, bare).await, (1, 1), "hyper-util");
 }
 
 #[tokio::test]

@@ -14,7 +14,7 @@ use std::{
     time::Duration,
 };
 use steadfast::{
-    error::BoxError,
+    error::{BoxError, Refused},
     queue::{Attempted, Deliver, Filter, Message, NewMessage, Queue, Reason, ToHttp, Worker},
     retry::RetryLayer,
     stack::ClientStack,
@@ -364,6 +364,28 @@ async fn a_refusal_of_one_circuit_after_a_failure_behind_another_one_uses_no_att
     pass(HOUR).await;
     worker.stop().await;
     assert_eq!((queue.stats().await.unwrap().done, *mails.lock().unwrap()), (1, 1));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_refusal_that_does_not_end_is_asked_about_less_and_less_often_and_at_least_every_ten_minutes() {
+    let queue = memory();
+    queue.enqueue(NewMessage::new("hello")).await.unwrap();
+    let asked = Arc::new(Mutex::new(Vec::new()));
+    let noted = asked.clone();
+    // a refusal without a hint, as of a circuit that is forced open
+    let refuses = service_fn(move |_: Message| {
+        noted.lock().unwrap().push(Instant::now());
+        async { Err::<(), BoxError>(Refused::new("crm", "circuit forced open").into()) }
+    });
+    let worker = running!(Worker::new(queue.clone(), refuses).with_seed(1));
+    pass(6 * HOUR).await;
+    worker.stop().await;
+    let asked = asked.lock().unwrap().clone();
+    let waits: Vec<_> = asked.windows(2).map(|pair| pair[1] - pair[0]).collect();
+    assert!((36..90).contains(&asked.len()), "{}", asked.len());
+    assert!(waits.iter().all(|wait| *wait >= secs(15) && *wait <= secs(601)), "{waits:?}");
+    let message = queue.stats().await.unwrap();
+    assert_eq!((message.parked, message.dead), (1, 0));
 }
 
 /// 503, 503, connection refused: the last error says "never sent", the attempts before it were real.

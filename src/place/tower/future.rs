@@ -1,6 +1,6 @@
 use crate::{
     attempt::Attempt,
-    classify::{Failure, LastAttempt, of_error},
+    classify::{Evidence, Failure, LastAttempt, of_error},
     retry::{Budget, Permit, disclose},
 };
 use pin_project_lite::pin_project;
@@ -132,7 +132,7 @@ where
 /// The result, whose error is no proof that nothing was sent if an attempt before may have been executed.
 fn disclosed<T, E: 'static>(mut result: Result<T, E>, before: Option<LastAttempt>) -> Result<T, E> {
     if let (Err(error), Some(last)) = (&mut result, before) {
-        disclose(error, last);
+        disclose(error, last, Evidence::none().without_redirects());
     }
     result
 }

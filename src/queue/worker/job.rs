@@ -18,7 +18,7 @@ where
     S::Response: IntoReport,
     S::Error: Into<BoxError>,
 {
-    let (lease, not_sent) = (message.lease(), message.not_sent());
+    let (lease, before) = (message.lease(), (message.not_sent(), message.refused()));
     // held until the store knows what came of it
     let (_held, lost) = Leases::hold(&context, lease);
     let _running = Running::new(&context);
@@ -29,7 +29,7 @@ where
         report = attempt(&context, service, message) => report,
         _ = lost => return,
     };
-    let settle = conclude(&context, lease, not_sent, &report, begun.elapsed());
+    let settle = conclude(&context, lease, before, &report, begun.elapsed());
     settle_surely(&context, lease, settle).await;
 }
 
@@ -59,7 +59,7 @@ where
     }
 }
 
-fn conclude(context: &Context, lease: Lease, not_sent: u32, report: &Report, duration: Duration) -> Settle {
+fn conclude(context: &Context, lease: Lease, before: (u32, u32), report: &Report, duration: Duration) -> Settle {
     let (queue, outcome) = (&context.queue, report.verdict().outcome().as_str());
     count(names::QUEUE_ATTEMPTS, queue.shared_name(), ("outcome", outcome));
     observe(names::QUEUE_ATTEMPT_SECONDS, queue.shared_name(), duration.as_secs_f64());
@@ -72,7 +72,7 @@ fn conclude(context: &Context, lease: Lease, not_sent: u32, report: &Report, dur
         status: report.status(),
         error: report.error().to_owned(),
     };
-    let settle = judge(report, not_sent, attempted, &context.config, &mut context.random.stream());
+    let settle = judge(report, before, attempted, &context.config, &mut context.random.stream());
     event!(
         DEBUG,
         "attempt ended",

@@ -15,10 +15,13 @@ const SPREAD: Duration = Duration::from_secs(1);
 /// A delivery that was never sent costs no attempt, so its waits have a floor: a schedule without one would be a hot loop.
 const NEVER_SENT: Duration = Duration::from_secs(1);
 
-/// `not_sent`: how many deliveries of the message were never sent before this one.
+/// The longest wait of a message that is refused without a hint: longer, and it would come late when the refusals end.
+const REFUSED: Duration = Duration::from_secs(600);
+
+/// `not_sent`, `refused`: how many deliveries of the message were never sent, and how many were refused, before this one.
 pub(super) fn judge(
     report: &Report,
-    not_sent: u32,
+    (not_sent, refused): (u32, u32),
     attempted: Attempted,
     config: &Config,
     random: &mut fastrand::Rng,
@@ -34,8 +37,15 @@ pub(super) fn judge(
         }
         // the other side forbids another attempt, and does not say that nothing was done
         Outcome::Failure(_) if hint == Some(Hint::Never) => Settle::Dead { reason: Reason::Exhausted, attempted },
-        Outcome::Failure(Failure::Overloaded) | Outcome::Refused => {
-            Settle::Park { after: hinted(hint, random).unwrap_or_else(|| unhinted(config.park_for, random)), attempted }
+        outcome @ (Outcome::Failure(Failure::Overloaded) | Outcome::Refused) => {
+            let after = hinted(hint, random).unwrap_or_else(|| {
+                let wait = unhinted(config.park_for, random);
+                if outcome != Outcome::Refused {
+                    return wait;
+                }
+                wait.max(config.backoff.delay(refused.saturating_add(1), Duration::ZERO, random).min(REFUSED))
+            });
+            Settle::Park { after, attempted }
         }
         Outcome::Ignored => Settle::Park { after: unhinted(config.park_for, random), attempted },
         Outcome::Failure(_) if attempted.attempt >= config.max_attempts => {
