@@ -32,8 +32,8 @@ pin_project! {
     impl<B> PinnedDrop for Watch<B> {
         fn drop(this: Pin<&mut Self>) {
             let this = this.project();
-            // a panic that drops it is the recorder's to report
-            if !this.recorder.is_nobody() && !std::thread::panicking() {
+            // also in a panic, which is its reader's: while the body itself is polled, the recorder is not here
+            if !this.recorder.is_nobody() {
                 let recorder = this.recorder.take();
                 let verdict = this.pending.dropped(&recorder).unwrap_or_else(|| this.place.dropped());
                 recorder.record(verdict);

@@ -57,7 +57,7 @@
 //! How each outcome counts stands in [`classify`](crate::classify): failures of all kinds count; `Overloaded` (429) counts for
 //! the rate and fails a probe and leaves a run as it is; `Rejected` (404) is a success; `Refused`, `Ignored`, 501, UNIMPLEMENTED
 //! and a 409 with `Retry-After` count for nothing. A call that its caller drops before the head of its response counts for
-//! nothing either, unless it was `slow` by then: it failed, or else a timeout further out would hide every hang. A panic is a
+//! nothing either, unless it was `slow` by then: it failed, or else a timeout further out would hide every hang. A panic of the call is a
 //! failure.
 //!
 //! The outcome is that of the whole response, the body and its trailers included. Once a head has arrived, a caller that drops
