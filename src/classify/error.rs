@@ -116,7 +116,7 @@ impl Claim<'_> {
             _ if evidence.shows_a_hop() => false,
             (Some(Client::HyperUtil), _) => evidence.connected() == Some(false),
             // layers of this crate below one that follows redirects have counted earlier hops
-            (_, Self::Refused(_)) => true,
+            (_, Self::Refused(_)) => !evidence.is_uncounted(),
             // any other client, any other layer: nothing shows whether an earlier hop was answered but the time it takes
             (_, Self::NotConnected | Self::Shed) => evidence.failed_at_once(),
         }

@@ -10,13 +10,25 @@ pub struct Evidence {
     connected: Option<bool>,
     no_redirects: bool,
     at_once: bool,
-    let_through: bool,
+    below: Below,
+}
+
+/// The requests that layers below let through in the attempt.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+enum Below {
+    /// None that may have been executed, as far as is known.
+    #[default]
+    Nothing,
+    /// One that may have been executed.
+    LetThrough,
+    /// The layer that asks does not learn of them.
+    Uncounted,
 }
 
 impl Evidence {
     /// Nothing is known.
     pub const fn none() -> Self {
-        Self { repeatable: None, connected: None, no_redirects: false, at_once: false, let_through: false }
+        Self { repeatable: None, connected: None, no_redirects: false, at_once: false, below: Below::Nothing }
     }
 
     /// The error is of an attempt of such a request.
@@ -48,7 +60,20 @@ impl Evidence {
     /// Sets whether a layer below let a request through in this attempt that may have been executed.
     #[cfg_attr(not(feature = "retry"), expect(dead_code, reason = "retry knows it"))]
     pub(crate) const fn with_let_through(mut self, let_through: bool) -> Self {
-        self.let_through = let_through;
+        if let_through {
+            self.below = Below::LetThrough;
+        }
+        self
+    }
+
+    /// The same evidence, of a layer that does not learn of the requests that layers below let through: a refusal may then be that
+    /// of a later hop.
+    #[cfg_attr(
+        not(all(feature = "retry", feature = "tower")),
+        expect(dead_code, reason = "the policy for tower asks for it")
+    )]
+    pub(crate) const fn uncounted(mut self) -> Self {
+        self.below = Below::Uncounted;
         self
     }
 
@@ -81,12 +106,17 @@ impl Evidence {
 
     /// Whether a layer below let a request through in this attempt that may have been executed.
     pub(super) const fn was_let_through(self) -> bool {
-        self.let_through
+        matches!(self.below, Below::LetThrough)
+    }
+
+    /// Whether the layer that asks does not learn of the requests that layers below let through.
+    pub(super) const fn is_uncounted(self) -> bool {
+        matches!(self.below, Below::Uncounted)
     }
 
     /// Whether something shows that a server may have received the request at any hop.
     pub(crate) const fn shows_a_hop(self) -> bool {
-        matches!(self.connected, Some(true)) || self.let_through
+        matches!(self.connected, Some(true)) || matches!(self.below, Below::LetThrough)
     }
 
     /// Whether every claim that nothing was sent needs proof. Of a repeatable request the retry layer finds out at the end of the

@@ -84,6 +84,27 @@ async fn a_refusal_that_is_a_response_proves_nothing_after_a_redirect() {
     }
 }
 
+/// tower's engine does not tell a policy what layers below let through.
+#[tokio::test]
+async fn a_post_that_was_redirected_to_an_open_circuit_is_executed_once_by_our_policy_in_towers_engine_too() {
+    for redirects in REDIRECTS {
+        for responds in [false, true] {
+            let (server, open) = redirected_to_an_open_circuit().await;
+            let policy = || TowerPolicy::new(StandardPolicy::new());
+            let url = server.url("/pay");
+            let ended = if responds {
+                let client = follow(open.respond().layer(legacy(false)), redirects);
+                in_time(tower::retry::Retry::new(policy(), client).oneshot(request(&url, None))).await.is_ok()
+            } else {
+                let client = follow(open.layer(legacy(false)), redirects);
+                in_time(tower::retry::Retry::new(policy(), client).oneshot(request(&url, None))).await.is_err()
+            };
+            assert!(ended);
+            assert_eq!(server.posts("/pay"), 1, "{redirects:?}, responds: {responds}");
+        }
+    }
+}
+
 /// The same in one process, where each hop is answered at once.
 #[tokio::test]
 async fn a_post_that_a_service_in_this_process_redirected_is_executed_once() {

@@ -1,7 +1,7 @@
 use super::Wait;
 use crate::{
     backoff::Random,
-    classify::{ByResult, Classify, Http, Outcome},
+    classify::{ByResult, Classify, Failure, Http, Outcome},
     retry::{Budget, Budgets, CloneRequest, HttpReplay, Policy, Replay, StandardPolicy, Turn},
 };
 use std::{fmt, sync::Arc};
@@ -13,8 +13,8 @@ use std::{fmt, sync::Arc};
 /// [`Attempts`](crate::retry::Attempts). What tower's engine cannot do is missing: requests have to be `Clone`, layers below do not
 /// see the number of an attempt (a repeated `http::Request` has it in its extensions), nothing is read ahead, a permit is spent
 /// before readiness, and there are no events and metrics. It sends the request as it came, so the client below cannot be asked
-/// whether there was a connection: a request that is not repeatable is sent again after a failed connect only with
-/// [`Http::without_redirects`].
+/// whether there was a connection, nor is it known whether a refusal is that of a later hop: a request that is not repeatable is
+/// sent again after a failed connect or a refusal only with [`Http::without_redirects`].
 ///
 /// ```
 /// use bytes::Bytes;
@@ -93,10 +93,14 @@ where
         let (policy, classify, replay) = &*self.strategies;
         let repeatable = classify.repeatable(request);
         let turn = self.turn.get_or_insert_with(|| Turn::new(repeatable, replay.max_retries(request)));
-        let verdict = match result {
+        let seen = match result {
             Ok(response) => classify.head(response, repeatable),
-            Err(error) => classify.error(error, turn.evidence()),
+            Err(error) => classify.error(error, turn.evidence().uncounted()),
         };
+        let is_refused_response = result.is_ok() && seen.outcome() == Outcome::Refused;
+        // it may be the refusal of a later hop
+        let may_be_executed = is_refused_response && !repeatable.may_repeat();
+        let verdict = if may_be_executed { Failure::Transient.into() } else { seen };
         match turn.next(policy, &self.random, verdict, &self.budgets, classify.origin(request)) {
             Ok((delay, permit)) => {
                 replay.mark(request, turn.attempt());
@@ -109,8 +113,8 @@ where
                         turn.disclose(error, strict.outcome());
                     }
                     Ok(response) => {
-                        if verdict.outcome() == Outcome::Refused {
-                            turn.disclose_in(classify.extensions_mut(response), verdict.outcome());
+                        if is_refused_response {
+                            turn.disclose_in(classify.extensions_mut(response), Outcome::Refused);
                         }
                         turn.tell(stop, classify.extensions_mut(response));
                     }
