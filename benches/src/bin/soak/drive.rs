@@ -5,11 +5,11 @@ use crate::{
     samples::Samples,
     subject::{Call, Subject},
 };
-use std::time::{Duration, Instant};
+use std::time::Duration;
 use steadfast::error::BoxError;
 use tokio::{
     task::JoinSet,
-    time::{MissedTickBehavior, interval, timeout},
+    time::{Instant, MissedTickBehavior, interval, timeout},
 };
 
 /// Calls in flight, at most: what would be more is not made.
@@ -57,11 +57,12 @@ pub(crate) async fn run(
     let start = Sample { rows, ..Sample::take(subject).await? };
     (drive.counts, drive.peak) = (Counts::default(), start);
     drive.calls("load", load, false).await?;
-    let (loaded, peak) = (drive.counts, drive.peak);
+    let loaded = drive.counts;
     let settling = Instant::now();
     loop {
         let before = drive.counts;
         let end = drive.settle("settling").await?;
+        let peak = drive.peak;
         let calm = Counts {
             calls: drive.counts.calls - before.calls,
             good: drive.counts.good - before.good,

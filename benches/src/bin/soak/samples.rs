@@ -6,9 +6,9 @@ use crate::{
 use std::{
     fs::File,
     io::{BufWriter, Write},
-    time::Instant,
 };
 use steadfast::error::BoxError;
+use tokio::time::Instant;
 
 pub(crate) struct Samples {
     file: Option<BufWriter<File>>,

@@ -19,7 +19,9 @@ impl Call {
 }
 
 type Make = dyn Fn(Call) -> BoxFuture<'static, bool> + Send + Sync;
-type Count = dyn Fn() -> BoxFuture<'static, Result<i64, BoxError>> + Send + Sync;
+/// What counts rows returns.
+pub(crate) type Rows = BoxFuture<'static, Result<i64, BoxError>>;
+type Count = dyn Fn() -> Rows + Send + Sync;
 type Tidy = dyn Fn() -> BoxFuture<'static, ()> + Send + Sync;
 
 /// A part that has been started.

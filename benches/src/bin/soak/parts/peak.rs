@@ -89,6 +89,6 @@ pub(super) async fn messages(_: Duration) -> Result<Subject, BoxError> {
             stored
         }
     });
-    // a worker sweeps once a minute
-    Ok(subject.with_calm_warm_up().with_settling(20, 180).with_rows(rows))
+    // a worker sweeps once a minute: calm calls stay for as long
+    Ok(subject.with_calm_warm_up().with_calm_rate(2).with_settling(20, 180).with_rows(rows))
 }

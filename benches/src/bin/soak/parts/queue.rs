@@ -2,7 +2,7 @@
 use super::stores;
 use crate::{
     PANIC,
-    subject::{Call, Subject},
+    subject::{Call, Rows, Subject},
 };
 use std::{io, panic::panic_any, sync::Arc, time::Duration};
 use steadfast::{
@@ -91,8 +91,8 @@ fn subject(queue: Queue, rate: u32) -> Result<Subject, BoxError> {
             }
         }
     });
-    // a worker sweeps once a minute, so a warm-up under load would still be there at the start
-    Ok(subject.with_settling(5, 90).with_calm_warm_up())
+    // A worker sweeps once a minute: a warm-up under load would still be there at the start, and calm calls stay for as long.
+    Ok(subject.with_calm_warm_up().with_calm_rate(2).with_settling(5, 90))
 }
 
 pub(super) async fn memory(_: Duration) -> Result<Subject, BoxError> {
@@ -114,9 +114,7 @@ pub(super) async fn postgres(_: Duration) -> Result<Subject, BoxError> {
 }
 
 /// Messages of a queue whose store has no tables to count in.
-pub(super) fn rows(
-    queue: Queue,
-) -> impl Fn() -> std::pin::Pin<Box<dyn Future<Output = Result<i64, BoxError>> + Send>> + use<> {
+pub(super) fn rows(queue: Queue) -> impl Fn() -> Rows + use<> {
     move || {
         let queue = queue.clone();
         Box::pin(async move {

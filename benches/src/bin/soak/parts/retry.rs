@@ -62,7 +62,11 @@ pub(super) async fn start(_: Duration) -> Result<Subject, BoxError> {
             let Ok(request) = Request::get(uri).body(Full::default()) else { return false };
             let patience = Duration::from_millis(if path == "/hangs" { 30 } else { 5_000 });
             let response = async {
-                if call.n / KINDS % 2 == 0 { hedged.oneshot(request).await } else { after_p95.oneshot(request).await }
+                if (call.n / KINDS).is_multiple_of(2) {
+                    hedged.oneshot(request).await
+                } else {
+                    after_p95.oneshot(request).await
+                }
             };
             let response = timeout(patience, response).await;
             response.is_ok_and(|response| response.is_ok_and(|response| response.status() == StatusCode::OK))

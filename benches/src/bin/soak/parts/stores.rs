@@ -2,6 +2,7 @@
 use crate::{
     postgres_server::{self, Server},
     redis_server::RedisServer,
+    subject::Rows,
 };
 use std::{path::Path, sync::Arc};
 use steadfast::{
@@ -25,9 +26,7 @@ pub(super) fn sqlite(config: SqliteConfig) -> Result<(SqliteStore, TempDir), Box
 }
 
 /// Counts by a connection of its own.
-pub(super) fn sqlite_rows(
-    dir: &Path,
-) -> Result<impl Fn() -> std::pin::Pin<Box<dyn Future<Output = Result<i64, BoxError>> + Send>> + use<>, BoxError> {
+pub(super) fn sqlite_rows(dir: &Path) -> Result<impl Fn() -> Rows + use<>, BoxError> {
     let conn = Arc::new(std::sync::Mutex::new(Connection::open(dir.join("soak.db"))?));
     Ok(move || {
         let conn = conn.clone();
@@ -56,9 +55,7 @@ pub(super) async fn postgres() -> Result<(PostgresStore, String), BoxError> {
     Ok((store, url))
 }
 
-pub(super) async fn postgres_rows(
-    url: &str,
-) -> Result<impl Fn() -> std::pin::Pin<Box<dyn Future<Output = Result<i64, BoxError>> + Send>> + use<>, BoxError> {
+pub(super) async fn postgres_rows(url: &str) -> Result<impl Fn() -> Rows + use<>, BoxError> {
     let pool = PgPoolOptions::new().max_connections(1).connect(url).await?;
     Ok(move || {
         let pool = pool.clone();

@@ -3,7 +3,7 @@ use super::{queue::shared, stores};
 use crate::subject::{Call, Subject};
 use std::{convert::Infallible, future::ready, sync::Arc, time::Duration};
 use steadfast::{
-    circuit_breaker::{Circuit, CircuitBreakerLayer, Readiness},
+    circuit_breaker::{Circuit, CircuitBreakerLayer, Readiness, State},
     classify::ByResult,
     error::BoxError,
     queue::QueueStore,
@@ -13,6 +13,8 @@ use tokio::time::timeout;
 use tower::{Layer, ServiceExt, service_fn};
 
 const KINDS: u64 = 8;
+/// Names of queues that one call waits for.
+const NAMES: u64 = 10;
 
 struct Waited {
     circuit: Circuit,
@@ -22,10 +24,10 @@ struct Waited {
 impl Waited {
     async fn call(self: Arc<Self>, call: Call) -> bool {
         let soon = Duration::from_millis(fastrand::u64(1..200));
-        let store = &self.stores[usize::from(call.n / KINDS % 2 == 0)];
+        let store = &self.stores[usize::from((call.n / KINDS).is_multiple_of(2))];
         match call.kind(KINDS) {
             // closed again after this
-            1 if call.n / KINDS % 50 == 0 => self.circuit.force_open(Some(Duration::from_millis(300))),
+            1 if (call.n / KINDS).is_multiple_of(50) => self.circuit.force_open(Some(Duration::from_millis(300))),
             // each waits by a service of its own
             1..=3 => {
                 let layer = CircuitBreakerLayer::by_result(&self.circuit).with_readiness(Readiness::Pend);
@@ -37,10 +39,16 @@ impl Waited {
                 return timeout(soon, states.changed()).await.is_ok();
             }
             5 => return timeout(soon, store.wait("soak")).await.is_ok(),
-            6 => return timeout(soon, store.wait(&format!("soak {}", call.n))).await.is_ok(),
+            // each name once
+            6 => {
+                for i in 0..NAMES {
+                    let name = format!("soak {}-{i}", call.n);
+                    let _ = timeout(Duration::from_millis(1), store.wait(&name)).await;
+                }
+            }
             7 => {
-                let mut states = Circuit::new("soak, own").subscribe();
-                return states.borrow_and_update().to_string().is_empty();
+                let state = *Circuit::new("soak, own").subscribe().borrow();
+                return state == State::Closed;
             }
             _ => {
                 let layer = CircuitBreakerLayer::with(&self.circuit, ByResult);

@@ -107,6 +107,6 @@ pub(super) async fn start(_: Duration) -> Result<Subject, BoxError> {
         let sender = sender.clone();
         async move { sender.call(call).await.unwrap_or(false) }
     });
-    // a worker sweeps once a minute, so a warm-up under load would still be there at the start
-    Ok(subject.with_rows(rows).with_settling(5, 90).with_calm_warm_up())
+    // A worker sweeps once a minute: a warm-up under load would still be there at the start, and calm calls stay for as long.
+    Ok(subject.with_rows(rows).with_calm_warm_up().with_calm_rate(2).with_settling(5, 90))
 }
