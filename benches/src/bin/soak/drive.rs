@@ -36,6 +36,7 @@ pub(crate) struct Drive<'a> {
     counts: Counts,
     jobs: JoinSet<bool>,
     peak: Sample,
+    last: Sample,
 }
 
 /// Warm-up, load, and what is left of it.
@@ -46,15 +47,15 @@ pub(crate) async fn run(
     samples: &mut Samples,
 ) -> Result<Finding, BoxError> {
     let rows = subject.rows().await?;
-    let (counts, jobs, peak) = (Counts::default(), JoinSet::new(), Sample::default());
-    let mut drive = Drive { part, subject, samples, next: 0, counts, jobs, peak };
+    let (counts, jobs, peak, last) = (Counts::default(), JoinSet::new(), Sample::default(), Sample::default());
+    let mut drive = Drive { part, subject, samples, next: 0, counts, jobs, peak, last };
     // what is made once, such as connections and tables, belongs to the start: after the same load, in the same calm
     drive.calls("warm-up", WARM_UP, !subject.warm_under_load).await?;
     let warm = Instant::now();
     while warm.elapsed() < subject.at_least {
         drive.settle("warm-up").await?;
     }
-    let start = Sample { rows, ..Sample::take(subject).await? };
+    let start = Sample { rows, ..drive.last };
     (drive.counts, drive.peak) = (Counts::default(), start);
     drive.calls("load", load, false).await?;
     let loaded = drive.counts;
@@ -81,7 +82,7 @@ impl Drive<'_> {
     async fn settle(&mut self, phase: &'static str) -> Result<Sample, BoxError> {
         self.subject.tidy().await;
         self.calls(phase, SECOND, true).await?;
-        Sample::take(self.subject).await
+        Ok(self.last)
     }
 
     /// Makes calls for so long, and waits for them.
@@ -130,8 +131,8 @@ impl Drive<'_> {
     }
 
     async fn sample(&mut self, phase: &'static str) -> Result<(), BoxError> {
-        let sample = Sample::take(self.subject).await?;
-        self.peak = self.peak.max(&sample);
-        self.samples.write(self.part, phase, self.counts, &sample)
+        self.last = Sample::take(self.subject).await?;
+        self.peak = self.peak.max(&self.last);
+        self.samples.write(self.part, phase, self.counts, &self.last)
     }
 }

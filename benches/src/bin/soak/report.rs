@@ -4,8 +4,8 @@ use std::{fmt, time::Duration};
 
 const MIB: i64 = 1 << 20;
 /// Bytes above the start that are no growth, and this share of what the load added: tables keep some of their capacity.
-const LIVE: i64 = MIB;
-const LIVE_SHARE: f64 = 0.02;
+const LIVE: i64 = MIB / 2;
+const LIVE_SHARE: f64 = 0.01;
 /// Timers, connections and records of the calm calls that go on.
 const FEW: i64 = 8;
 const ROWS: i64 = 256;
