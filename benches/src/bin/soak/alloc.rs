@@ -1,4 +1,4 @@
-//! Counts the bytes that the process holds. RSS does not say it: an allocator keeps pages that nobody uses any more.
+//! Counts the bytes that the process holds. RSS is no measure of it: an allocator keeps pages that are free.
 use std::{
     alloc::{GlobalAlloc, Layout, System},
     sync::atomic::{AtomicI64, Ordering::Relaxed},

@@ -16,10 +16,10 @@ use tokio::{
 const IN_FLIGHT: usize = 256;
 const WARM_UP: Duration = Duration::from_secs(5);
 const SECOND: Duration = Duration::from_secs(1);
-/// A call that takes longer than this after the load hangs.
+/// A call that still runs this long after the last one was made hangs.
 const HUNG: Duration = Duration::from_secs(40);
 
-/// Calls, and those of them that came to what they should.
+/// The number of calls, of those that succeeded, and of those that never ended.
 #[derive(Clone, Copy, Default)]
 pub(crate) struct Counts {
     pub(crate) calls: u64,
@@ -39,7 +39,7 @@ pub(crate) struct Drive<'a> {
     last: Sample,
 }
 
-/// Warm-up, load, and what is left of it.
+/// Runs the warm-up, the load and the settling of a part.
 pub(crate) async fn run(
     part: &'static str,
     subject: &Subject,
@@ -49,7 +49,7 @@ pub(crate) async fn run(
     let rows = subject.rows().await?;
     let (counts, jobs, peak, last) = (Counts::default(), JoinSet::new(), Sample::default(), Sample::default());
     let mut drive = Drive { part, subject, samples, next: 0, counts, jobs, peak, last };
-    // what is made once, such as connections and tables, belongs to the start: after the same load, in the same calm
+    // Connections, tables and circuits that are made once belong to the start: it is taken after the same load, in the same calm.
     drive.calls("warm-up", WARM_UP, !subject.warm_under_load).await?;
     let warm = Instant::now();
     while warm.elapsed() < subject.at_least {

@@ -1,7 +1,8 @@
-//! Whether anything grows without end: each part is put under load with the turbulence that it must survive, and must return to
-//! its start.
+//! Finds growth without end: each part is put under load with the turbulence that it must survive, and must then return to its
+//! start.
 //!
-//! `soak [part ...] [--seconds 120] [--samples FILE]`; `soak --list` prints the parts. The exit code is 1 if a part did not return.
+//! `soak [part ...] [--seconds 120] [--samples FILE]`; `soak --list` prints the parts. The exit code is 1 if a part has not
+//! returned.
 mod alloc;
 mod drive;
 mod parts;
@@ -21,7 +22,7 @@ use std::{process::ExitCode, time::Duration};
 use steadfast::error::BoxError;
 use tokio::runtime::Builder;
 
-/// What some services of the load panic with.
+/// The payload of the panics that the load causes on purpose.
 pub(crate) const PANIC: &str = "a panic of the load";
 
 struct Args {
@@ -79,7 +80,7 @@ fn soak(part: &'static Part, load: Duration, samples: &mut Samples) -> Result<Fi
     finding
 }
 
-/// Those that the load makes are no news.
+/// Panics that the load causes on purpose are not printed.
 fn silence_panics() {
     let usual = std::panic::take_hook();
     std::panic::set_hook(Box::new(move |info| {

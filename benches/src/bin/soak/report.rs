@@ -1,16 +1,16 @@
-//! The table, and when a part has returned to its start.
+//! Judges whether a part has returned to its start, and prints the table.
 use crate::{drive::Counts, sample::Sample};
 use std::{fmt, time::Duration};
 
 const MIB: i64 = 1 << 20;
-/// Bytes above the start that are no growth, and this share of what the load added: tables keep some of their capacity.
+/// Tolerated growth in bytes, and as a share of the bytes that the load added: tables keep some of their capacity.
 const LIVE: i64 = MIB / 2;
 const LIVE_SHARE: f64 = 0.01;
 /// Timers, connections and records of the calm calls that go on.
 const FEW: i64 = 8;
 const ROWS: i64 = 256;
 
-/// What keeps a part from having returned; empty if nothing does.
+/// The reasons why a part has not returned to its start; empty if it has.
 pub(crate) struct Returned(Vec<String>);
 
 impl Returned {
@@ -51,7 +51,7 @@ impl fmt::Display for Returned {
     }
 }
 
-/// What a part came to.
+/// The result of a part.
 pub(crate) struct Finding {
     pub(crate) part: &'static str,
     pub(crate) loaded: Counts,

@@ -1,4 +1,4 @@
-//! What the process holds at one moment.
+//! Samples of the memory, tasks, descriptors, registry entries and rows that the process holds.
 use crate::{alloc, subject::Subject};
 use std::fs;
 use steadfast::{error::BoxError, registry::registry};

@@ -1,4 +1,4 @@
-//! What a part puts under load.
+//! The layers and stores of a part, and the calls that put them under load.
 use std::{any::Any, sync::Arc, time::Duration};
 use steadfast::error::{BoxError, BoxFuture};
 
@@ -7,7 +7,7 @@ use steadfast::error::{BoxError, BoxFuture};
 pub(crate) struct Call {
     /// Counts up over the whole part.
     pub(crate) n: u64,
-    /// One of those that go on at a low rate after the load: it has to succeed.
+    /// A call before or after the load, at a low rate: it must succeed.
     pub(crate) calm: bool,
 }
 
@@ -19,7 +19,7 @@ impl Call {
 }
 
 type Make = dyn Fn(Call) -> BoxFuture<'static, bool> + Send + Sync;
-/// What counts rows returns.
+/// A count of rows that is under way.
 pub(crate) type Rows = BoxFuture<'static, Result<i64, BoxError>>;
 type Count = dyn Fn() -> Rows + Send + Sync;
 type Tidy = dyn Fn() -> BoxFuture<'static, ()> + Send + Sync;
@@ -43,7 +43,7 @@ pub(crate) struct Subject {
 }
 
 impl Subject {
-    /// `call` returns whether it came to what it should.
+    /// Creates a subject. `call` returns whether the call succeeded.
     pub(crate) fn new<F>(rate: u32, call: impl Fn(Call) -> F + Send + Sync + 'static) -> Self
     where
         F: Future<Output = bool> + Send + 'static,
@@ -69,7 +69,7 @@ impl Subject {
         self
     }
 
-    /// Something that a person does once the load is over, each second, such as a purge of dead letters.
+    /// Sets the work of an operator before each second of calm calls, such as a purge of dead letters.
     pub(crate) fn with_tidy<F>(mut self, tidy: impl Fn() -> F + Send + Sync + 'static) -> Self
     where
         F: Future<Output = ()> + Send + 'static,

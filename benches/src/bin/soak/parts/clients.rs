@@ -32,7 +32,7 @@ const RATE: u32 = 800;
 const IDLE: Duration = Duration::from_secs(1);
 const KINDS: u64 = 16;
 
-/// What a caller does with a call.
+/// The behaviour of a caller.
 enum Caller {
     Reads,
     ReadsHalf,
@@ -182,7 +182,7 @@ pub(super) async fn origins(load: Duration) -> Result<Subject, BoxError> {
             stacked.oneshot(request).await.is_ok_and(|response: Response<_>| response.status() == StatusCode::OK)
         }
     };
-    // as many as are kept, so that they are there at the start
+    // the map of circuits is full from the start
     for n in 0..u64::try_from(Circuits::CAPACITY)? {
         get(1_000_000_000 + n * 10).await;
     }

@@ -101,8 +101,8 @@ impl Server {
     }
 
     fn subject(self, rate: u32) -> Subject {
-        let subject = Subject::new(rate, move |call| self.clone().call(call));
-        // a scrape of metrics, which takes out of the registry what was dropped: no calm call makes a layer
+        let subject = Subject::new(rate, move |call| self.clone().call(call)).with_calm_rate(10);
+        // A snapshot, as a scrape takes it, removes dropped entries from the registry; calm calls make no layer, which would.
         subject.with_tidy(async || drop(registry().snapshot()))
     }
 }
@@ -139,11 +139,5 @@ pub(super) async fn redis(_: Duration) -> Result<Subject, BoxError> {
 pub(super) async fn full(_: Duration) -> Result<Subject, BoxError> {
     let (store, dir) = stores::sqlite(SqliteConfig::new().with_max_bytes(NonZeroU64::new(4 << 20).ok_or("zero")?))?;
     let rows = stores::sqlite_rows(dir.path())?;
-    Ok(Server::new(store, LONG)
-        .subject(1_000)
-        .with_calm_rate(10)
-        .with_calm_warm_up()
-        .with_settling(5, 60)
-        .with_rows(rows)
-        .keeping(dir))
+    Ok(Server::new(store, LONG).subject(1_000).with_calm_warm_up().with_settling(5, 60).with_rows(rows).keeping(dir))
 }

@@ -20,7 +20,7 @@ use steadfast::error::{BoxError, BoxFuture};
 pub(crate) struct Part {
     pub(crate) name: &'static str,
     pub(crate) about: &'static str,
-    /// Is told for how long the load lasts.
+    /// Starts the part. The argument is the duration of the load.
     pub(crate) start: fn(Duration) -> BoxFuture<'static, Result<Subject, BoxError>>,
 }
 

@@ -18,7 +18,7 @@ use tower::service_fn;
 
 const KINDS: u64 = 12;
 const SECOND: Duration = Duration::from_secs(1);
-/// Every so many calls a person looks after the dead letters.
+/// Calls between two redrives, and between two purges, of dead letters.
 const REDRIVE: u64 = 500;
 const PURGE: u64 = 1_700;
 

@@ -27,7 +27,7 @@ async fn call(store: MemoryStore, Call { n, calm }: Call) -> bool {
         ClientStack::new(&*name),
     );
     sleep(Duration::from_millis(fastrand::u64(0..500))).await;
-    // what looks at the list, as a scrape or a page does
+    // a snapshot, as a scrape takes it
     let found = if calm { true } else { n % 500 != 0 || !registry().snapshot().is_empty() };
     drop(made);
     found

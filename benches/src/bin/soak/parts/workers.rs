@@ -10,11 +10,12 @@ use steadfast::{
 use tokio::time::sleep;
 use tower::service_fn;
 
-const MESSAGES: u64 = 20;
+/// Messages of one call, under load and after it.
+const MESSAGES: [u64; 2] = [20, 5];
 
 /// Enqueues, and has a worker for a moment.
 async fn call(queue: Queue, Call { n, calm }: Call) -> bool {
-    let messages = (0..MESSAGES).map(|i| {
+    let messages = (0..MESSAGES[usize::from(calm)]).map(|i| {
         let message = NewMessage::new("{}").with_dedupe(format!("{n}-{i}"));
         message.with_dedupe_for(Duration::from_secs(1))
     });
