@@ -1,5 +1,4 @@
 //! The README shows code that is compiled: its snippets are parts of the examples, word for word.
-#![allow(clippy::unwrap_used, clippy::expect_used, reason = "a test that cannot read its files has failed")]
 
 use std::{fs, path::Path};
 
@@ -80,7 +79,7 @@ fn check(readme: &str, examples: &[&str], example: &dyn Fn(&str) -> Option<Strin
 }
 
 /// The lines between two that hold nothing but these marks, without the indentation that all of them share.
-fn between(text: &str, begin: &str, end: &str) -> Option<Vec<String>> {
+pub(crate) fn between(text: &str, begin: &str, end: &str) -> Option<Vec<String>> {
     let mut lines = text.lines().skip_while(|line| line.trim() != begin).skip(1).peekable();
     lines.peek()?;
     let lines: Vec<&str> = lines.collect();
