@@ -20,6 +20,28 @@ fn every_command_names_what_there_is() {
     assert!(commands > 15, "only {commands} commands found");
 }
 
+/// In a sentence: `cargo run --example postgres_schema > file`.
+#[test]
+fn every_command_of_cargo_in_a_sentence_names_what_there_is() {
+    let mut commands = 0;
+    let mut wrong = Vec::new();
+    for page in pages().iter().filter(|page| !page.file.starts_with("tests/")) {
+        for (line, text) in page.prose() {
+            let spans = text.split('`').skip(1).step_by(2);
+            let known = |span: &&str| {
+                ["run ", "test ", "build ", "rustc "].iter().any(|sub| span.starts_with(&format!("cargo {sub}")))
+            };
+            for span in spans.filter(known) {
+                commands += 1;
+                let span = span.split(" > ").next().unwrap_or_default();
+                wrong.extend(command("", &words(span)).err().map(|why| format!("{}:{line}: {why}", page.file)));
+            }
+        }
+    }
+    assert!(wrong.is_empty(), "\n{}\n", wrong.join("\n"));
+    assert!(commands > 1, "only {commands} commands found");
+}
+
 /// Those without a hidden comment: others have a runner of their own.
 pub(crate) fn shell_blocks() -> Vec<Block> {
     let shell = |block: &Block| block.info == "sh" && block.mark.is_none();
@@ -125,6 +147,7 @@ impl Target {
                 "--bin" => target.bin = value(),
                 "--test" => target.test = value(),
                 "--example" => target.example = value(),
+                "--profile" => drop(value()),
                 "--features" => target.features = value().unwrap_or_default().split(',').map(str::to_owned).collect(),
                 "--release" | "--all-features" | "--ignore-rust-version" | "--lib" => {}
                 "--" => break,

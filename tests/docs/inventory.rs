@@ -107,10 +107,10 @@ pub(crate) fn stale(pages: &[Page], runners: &[Runner], pictures: &[Picture]) ->
         if !blocks.iter().any(|block| block.words().first() == Some(language) && mark(block) == *name) {
             wrong.push(format!("the runner of `{language}` blocks marked `{name}` has nothing to run"));
         }
-        let parts: Vec<&str> = test.split("::").collect();
-        let is_there = match parts.as_slice() {
-            [binary, module, name] => read(&format!("tests/{binary}/{module}.rs"))
-                .is_some_and(|text| text.contains(&format!("fn {name}(")) && !text.contains("#[ignore")),
+        let is_there = match test.split("::").collect::<Vec<_>>().as_slice() {
+            [binary, module, name] => {
+                read(&format!("tests/{binary}/{module}.rs")).is_some_and(|text| is_a_test(&text, name))
+            }
             _ => false,
         };
         if !is_there {
@@ -126,6 +126,15 @@ pub(crate) fn stale(pages: &[Page], runners: &[Runner], pictures: &[Picture]) ->
         }
     }
     wrong
+}
+
+/// Whether `text` has a test of this name, which is not ignored.
+fn is_a_test(text: &str, name: &str) -> bool {
+    text.split_once(&format!("fn {name}(")).is_some_and(|(before, _)| {
+        let attributes = before.rsplit("\n\n").next().unwrap_or_default();
+        let has = |attribute: &str| attributes.lines().any(|line| line.trim_start().starts_with(attribute));
+        (has("#[test]") || has("#[tokio::test")) && !has("#[ignore")
+    })
 }
 
 #[test]
@@ -148,4 +157,104 @@ fn every_page_of_docs_is_included_in_the_documentation_of_the_crate() {
         .map(|page| page.file.as_str())
         .collect();
     assert!(left_out.is_empty(), "no module has #![doc = include_str!(..)] of {left_out:?}");
+}
+
+mod each_rule_fails_when_it_is_broken {
+    use super::{Picture, Runner, check, stale};
+    use crate::page::Page;
+
+    const RUNNERS: &[Runner] = &[
+        Runner {
+            language: "sql",
+            mark: "sql",
+            pages: &[],
+            test: "docs::inventory::every_block_of_the_documentation_is_run_by_a_test",
+        },
+        Runner { language: "http", mark: "exchange", pages: &["docs/a.md"], test: "docs::inventory::is_not_there" },
+        Runner { language: "text", mark: "order", pages: &[], test: "docs::order::every_printed_order_is_the_same" },
+    ];
+    const PICTURES: &[Picture] = &[Picture { file: "docs/a.md", why: "a drawing" }];
+
+    /// What is wrong with a page of `docs/` that rustdoc includes.
+    fn wrong(text: &str) -> Vec<String> {
+        let source = Page::new("src/guide/a.rs", "#![doc = include_str!(\"../../docs/a.md\")]\n");
+        check(&[source, Page::new("docs/a.md", text)], RUNNERS, PICTURES)
+    }
+
+    #[test]
+    fn a_block_without_a_runner_is_named_with_its_place() {
+        assert_eq!(
+            wrong("# a\n\n```sql\nSELECT 1;\n```\n"),
+            ["docs/a.md:3: a `sql` block without a runner: see tests/docs/main.rs"]
+        );
+        assert_eq!(
+            wrong("<!-- query -->\n```sql\nSELECT 1;\n```\n"),
+            ["docs/a.md:2: a `sql` block marked `query` without a runner: see tests/docs/main.rs"]
+        );
+        assert_eq!(wrong("```text\na drawing\n```\n").len(), 1);
+        assert_eq!(wrong("```console\n$ make\n```\n").len(), 1);
+        // an empty line between the mark and the block
+        assert_eq!(wrong("<!-- sql -->\n\n```sql\nSELECT 1;\n```\n").len(), 1);
+        assert_eq!(wrong("<!-- sql: sqlite -->\n```sql\nSELECT 1;\n```\n"), Vec::<String>::new());
+    }
+
+    #[test]
+    fn rust_is_run_by_rustdoc_where_rustdoc_sees_it() {
+        for fence in ["```", "```rust", "```compile_fail,E0277", "```should_panic"] {
+            assert_eq!(wrong(&format!("{fence}\nlet x = 1;\n```\n")), Vec::<String>::new(), "{fence}");
+        }
+        for fence in ["```ignore", "```rust,ignore", "```ignore-windows", "```no_run", "```rust,no_run"] {
+            assert_eq!(wrong(&format!("{fence}\nlet x = 1;\n```\n")).len(), 1, "{fence}");
+        }
+        for file in ["README.md", "docs/b.md", "examples/b.rs", "tests/b/main.rs"] {
+            let comment = if file.ends_with(".rs") { "//! " } else { "" };
+            let page = Page::new(file, &format!("{comment}```rust\n{comment}let x = 1;\n{comment}```\n"));
+            assert_eq!(check(&[page], RUNNERS, PICTURES).len(), 1, "{file}");
+        }
+        let page = Page::new("src/b.rs", "/// ```\n/// let x = 1;\n/// ```\nfn b() {}\n");
+        assert_eq!(check(&[page], RUNNERS, PICTURES), Vec::<String>::new());
+    }
+
+    #[test]
+    fn a_runner_takes_only_blocks_of_the_pages_that_its_test_reads() {
+        let exchange = "<!-- exchange -->\n```http\nGET / HTTP/1.1\n```\n";
+        assert_eq!(wrong(exchange), Vec::<String>::new());
+        assert_eq!(check(&[Page::new("docs/b.md", exchange)], RUNNERS, PICTURES).len(), 1);
+    }
+
+    #[test]
+    fn a_picture_is_listed_and_has_no_command_in_it() {
+        assert_eq!(wrong("<!-- picture -->\n```text\na --> b\n```\n"), Vec::<String>::new());
+        for line in ["$ make", "=> SELECT 1;", "sqlite> SELECT 1;", "select 1;", "cargo test"] {
+            assert_eq!(wrong(&format!("<!-- picture -->\n```text\n{line}\n```\n")).len(), 1, "{line}");
+            assert_eq!(wrong(&format!("<!-- order -->\n```text\n{line}\n```\n")).len(), 1, "{line}");
+        }
+        let other = Page::new("docs/b.md", "<!-- picture -->\n```text\na --> b\n```\n");
+        assert_eq!(check(&[other], RUNNERS, PICTURES).len(), 1);
+    }
+
+    #[test]
+    fn a_block_has_an_end_and_a_fence() {
+        assert_eq!(wrong("```\nlet x = 1;\n"), ["docs/a.md:1: the block has no end"]);
+        let comment = Page::new("src/b.rs", "/// ```\n/// let x = 1;\nfn b() {}\n/// text\n");
+        assert_eq!(check(&[comment], RUNNERS, PICTURES), ["src/b.rs:1: the block has no end"]);
+        let indented = |text: &str| check(&[Page::new("docs/b.md", text)], RUNNERS, PICTURES).len();
+        assert_eq!(indented("text\n\n    cargo frobnicate\n"), 1);
+        assert_eq!(indented("- item\n\n    more of it\n"), 0);
+        assert_eq!(indented("text\n    more of it\n"), 0);
+    }
+
+    #[test]
+    fn a_runner_has_a_test_and_a_block() {
+        let page =
+            Page::new("docs/a.md", "<!-- exchange -->\n```http\nGET /\n```\n<!-- sql -->\n```sql\nSELECT 1;\n```\n");
+        assert_eq!(
+            stale(&[page], RUNNERS, PICTURES),
+            [
+                "the runner of `http` blocks marked `exchange`: there is no test docs::inventory::is_not_there",
+                "the runner of `text` blocks marked `order` has nothing to run",
+                "docs/a.md: listed for a picture, and has none",
+            ]
+        );
+    }
 }

@@ -13,8 +13,10 @@
 
 mod commands;
 mod configuration;
+mod defaults;
 mod examples;
 mod inventory;
+mod links;
 mod order;
 mod page;
 mod queries;

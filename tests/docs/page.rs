@@ -187,6 +187,21 @@ pub(crate) fn marked(name: &str) -> Vec<Block> {
     blocks
 }
 
+/// The blocks with this mark and this detail. `details` are all that the test of this mark knows: another one fails.
+pub(crate) fn detailed(name: &str, detail: &str, details: &[&str]) -> Vec<Block> {
+    let of = |block: &Block| block.mark.as_ref().map_or(String::new(), |mark| mark.detail.clone());
+    let blocks = marked(name);
+    for block in &blocks {
+        assert!(
+            details.contains(&of(block).as_str()),
+            "{}: <!-- {name}: {} --> is none of {details:?}",
+            block.place(),
+            of(block)
+        );
+    }
+    blocks.into_iter().filter(|block| of(block) == detail).collect()
+}
+
 /// A file of the repository.
 pub(crate) fn read(file: &str) -> Option<String> {
     fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join(file)).ok()

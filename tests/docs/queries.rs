@@ -1,7 +1,7 @@
 //! The queries that the documentation prints for a person who looks into a database are run, on a queue with messages in every
 //! state: 1 waiting, 2 parked, 3 claimed, 4 done and 5 dead.
 
-use crate::{page::marked, postgres_server::shared};
+use crate::{page::detailed, postgres_server::shared};
 use rusqlite::{Connection, types::ValueRef};
 use serde_json::{Value, json};
 use std::time::{Duration, SystemTime};
@@ -24,8 +24,7 @@ type Row = Vec<(String, Value)>;
 
 /// `<!-- sql: sqlite -->` and `<!-- sql: postgres -->`: one statement a line.
 fn statements(database: &str) -> Vec<(String, String)> {
-    let blocks =
-        marked("sql").into_iter().filter(|block| block.mark.as_ref().is_some_and(|mark| mark.detail == database));
+    let blocks = detailed("sql", database, &["sqlite", "postgres"]).into_iter();
     let lines = |block: crate::page::Block| {
         let numbered = (block.line + 1..).zip(block.code.lines().map(str::to_owned).collect::<Vec<_>>());
         numbered.map(move |(line, sql)| (format!("{}:{line}", block.file), sql)).collect::<Vec<_>>()

@@ -1,6 +1,6 @@
 //! The commands that the documentation prints for `redis-cli` are run by a shell, on a server with a record in every state.
 
-use crate::{page::marked, redis_server::RedisServer};
+use crate::{page::detailed, redis_server::RedisServer};
 use std::{env, fs, os::unix::fs::PermissionsExt as _, process::Command, time::Duration};
 use steadfast::{
     idempotency::{Begin, Begun, Fence, Fingerprint, IdempotencyStore, Recorded, StoreKey, StoredResponse, Token},
@@ -36,10 +36,8 @@ impl Shell {
 
 /// The command lines of the block `<!-- redis: detail -->`, each with the comment line that follows it.
 fn commands(detail: &str) -> Vec<(String, String)> {
-    let blocks = marked("redis").into_iter();
-    let mut blocks = blocks.filter(|block| block.mark.as_ref().is_some_and(|mark| mark.detail == detail));
-    let block = blocks.next().unwrap_or_else(|| panic!("no block is marked <!-- redis: {detail} -->"));
-    assert!(blocks.next().is_none(), "two blocks are marked <!-- redis: {detail} -->");
+    let blocks = detailed("redis", detail, &["records", "user"]);
+    let [block] = blocks.as_slice() else { panic!("one block is to be marked <!-- redis: {detail} -->: {blocks:?}") };
     let mut commands: Vec<(String, String)> = Vec::new();
     for line in block.code.lines() {
         match line.strip_prefix("# ") {
