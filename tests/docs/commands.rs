@@ -4,7 +4,7 @@ use crate::page::{Block, Page, pages, read};
 use std::{env, path::Path};
 use toml::Table;
 
-/// What a line may call besides cargo. `curl` is for `services`, which sends what it would send.
+/// Commands other than cargo. `examples.rs` sends the request of `curl`.
 const OTHERS: [&str; 3] = ["./test", "curl", "valgrind"];
 
 #[test]
@@ -48,7 +48,7 @@ pub(crate) fn shell_blocks() -> Vec<Block> {
     pages().iter().flat_map(Page::blocks).filter(shell).collect()
 }
 
-/// How many commands a block has, and what is wrong with them.
+/// Returns the number of commands in a block, and its errors.
 fn check(block: &Block) -> (usize, Vec<String>) {
     let (mut commands, mut wrong) = (0, Vec::new());
     // a file of benches/ is read where its reader stands: at the top
@@ -125,7 +125,7 @@ fn is_name(word: &str) -> bool {
     !word.is_empty() && word.bytes().all(|c| c.is_ascii_uppercase() || c.is_ascii_digit() || c == b'_')
 }
 
-/// What a command of cargo is about.
+/// The target of a command of cargo.
 #[derive(Default)]
 struct Target {
     folder: String,
@@ -195,7 +195,7 @@ impl Target {
             }
         }
         match (&self.test, &self.filter) {
-            (Some(test), Some(filter)) if !self.sources(test).contains(filter.as_str()) => {
+            (Some(test), Some(filter)) if !sources(test).contains(filter.as_str()) => {
                 Err(format!("no test of `{test}` has `{filter}` in its name"))
             }
             _ => Ok(()),
@@ -205,20 +205,17 @@ impl Target {
     /// Whether the test reads this variable of the environment; those of cargo are read by cargo.
     fn reads(&self, variable: &str) -> Result<(), String> {
         let quoted = format!("\"{variable}\"");
-        let is_read = || self.test.as_ref().is_some_and(|test| self.sources(test).contains(&quoted));
+        let is_read = || self.test.as_ref().is_some_and(|test| sources(test).contains(&quoted));
         if variable.starts_with("CARGO_") || is_read() { Ok(()) } else { Err(format!("nothing reads `{variable}`")) }
     }
+}
 
-    /// All files of a test of this crate, after their names.
-    fn sources(&self, test: &str) -> String {
-        let own =
-            |page: &&Page| page.file == format!("tests/{test}.rs") || page.file.starts_with(&format!("tests/{test}/"));
-        pages()
-            .iter()
-            .filter(own)
-            .map(|page| format!("{}\n{}", page.file, read(&page.file).unwrap_or_default()))
-            .collect()
-    }
+/// All files of a test of this crate, after their names.
+fn sources(test: &str) -> String {
+    let own =
+        |page: &&Page| page.file == format!("tests/{test}.rs") || page.file.starts_with(&format!("tests/{test}/"));
+    let text = |page: &Page| [page.file.clone(), read(&page.file).unwrap_or_default()];
+    pages().iter().filter(own).flat_map(text).collect::<Vec<_>>().join("\n")
 }
 
 #[test]

@@ -1,4 +1,4 @@
-//! Settings and dependencies that the documentation prints are read by what they are for.
+//! Settings and dependencies that the documentation prints are parsed into the types that they are for.
 
 use crate::page::{Block, marked, read};
 use steadfast::{circuit_breaker, idempotency, store::sqlite::SqliteConfig};

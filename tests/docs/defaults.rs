@@ -133,14 +133,13 @@ fn is_same(cell: &str, value: &Value) -> bool {
         Value::Number(number) => {
             amount(cell).is_some_and(|shown| number.as_f64().is_some_and(|n| n.to_bits() == shown.to_bits()))
         }
-        Value::String(text) => match humantime::parse_duration(text) {
-            Ok(duration) => amount(cell).is_some_and(|shown| shown.to_bits() == duration.as_secs_f64().to_bits()),
+        Value::String(text) => {
+            let time = humantime::parse_duration(text).ok().map(|duration| duration.as_secs_f64().to_bits());
             // `equal`, or [`InFlight::Refuse`]
-            Err(_) => {
-                let quoted = cell.split('`').nth(1).unwrap_or_default();
-                quoted.rsplit("::").next().unwrap_or_default().to_lowercase() == *text
-            }
-        },
+            let quoted = cell.split('`').nth(1).unwrap_or_default();
+            let word = quoted.rsplit("::").next().unwrap_or_default().to_lowercase();
+            time.map_or(word == *text, |time| amount(cell).is_some_and(|shown| shown.to_bits() == time))
+        }
         Value::Object(_) => false,
     }
 }

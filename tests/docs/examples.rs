@@ -1,5 +1,5 @@
-//! The snippets of the README are parts of examples, and the commands in the head of an example are what its reader types first:
-//! they are run.
+//! The snippets of the README are parts of examples, and the head of an example has the commands that its
+//! reader types first: both are run.
 
 use crate::{
     commands::{shell_blocks, words},
@@ -28,7 +28,7 @@ async fn the_examples_whose_parts_the_readme_shows_run_to_their_end() {
     }
 }
 
-/// What a line of `curl` sends: the path, the headers and the body.
+/// The request of a `curl` line: its path, headers and body.
 struct Curl {
     path: String,
     headers: Vec<(String, String)>,

@@ -2,7 +2,7 @@
 
 use crate::page::{Block, Page, pages, read};
 
-/// What runs a kind of block.
+/// The test that runs a kind of block.
 pub(crate) struct Runner {
     /// The first word after the fence.
     pub(crate) language: &'static str,
@@ -20,7 +20,7 @@ pub(crate) struct Picture {
     pub(crate) why: &'static str,
 }
 
-/// What rustdoc makes a test that is compiled and run, or has to fail to compile.
+/// Words of a fence that rustdoc compiles and runs, or that have to fail to compile.
 const DOCTEST: [&str; 3] = ["rust", "should_panic", "compile_fail"];
 
 /// How a command or a query begins. Such a line in a `text` block would not be run.
@@ -40,7 +40,7 @@ pub(crate) fn check(pages: &[Page], runners: &[Runner], pictures: &[Picture]) ->
                 wrong.push(format!("{}: {why}", block.place()));
             }
         }
-        if !is_doctested && !page.file.ends_with(".rs") {
+        if !is_doctested && page.is_markdown() {
             let indented = page.indented().map(|line| format!("{}:{line}: an indented block: use a fence", page.file));
             wrong.extend(indented);
         }
@@ -56,7 +56,7 @@ fn held(block: &Block, is_doctested: bool, runners: &[Runner], pictures: &[Pictu
     let language = words.first().copied().unwrap_or_default();
     let mark = block.mark.as_ref().map_or("", |mark| &mark.name);
     let is_code = |word: &&str| DOCTEST.contains(word) || is_error_code(word);
-    if is_doctested && words.iter().all(|word| is_code(&word)) {
+    if is_doctested && words.iter().all(is_code) {
         return Ok(());
     }
     if words.iter().any(|word| word.starts_with("ignore")) {
@@ -175,7 +175,7 @@ mod each_rule_fails_when_it_is_broken {
     ];
     const PICTURES: &[Picture] = &[Picture { file: "docs/a.md", why: "a drawing" }];
 
-    /// What is wrong with a page of `docs/` that rustdoc includes.
+    /// Returns the errors of a page of `docs/` that rustdoc includes.
     fn wrong(text: &str) -> Vec<String> {
         let source = Page::new("src/guide/a.rs", "#![doc = include_str!(\"../../docs/a.md\")]\n");
         check(&[source, Page::new("docs/a.md", text)], RUNNERS, PICTURES)
@@ -206,8 +206,9 @@ mod each_rule_fails_when_it_is_broken {
         for fence in ["```ignore", "```rust,ignore", "```ignore-windows", "```no_run", "```rust,no_run"] {
             assert_eq!(wrong(&format!("{fence}\nlet x = 1;\n```\n")).len(), 1, "{fence}");
         }
-        for file in ["README.md", "docs/b.md", "examples/b.rs", "tests/b/main.rs"] {
-            let comment = if file.ends_with(".rs") { "//! " } else { "" };
+        for (file, comment) in
+            [("README.md", ""), ("docs/b.md", ""), ("examples/b.rs", "//! "), ("tests/b/main.rs", "//! ")]
+        {
             let page = Page::new(file, &format!("{comment}```rust\n{comment}let x = 1;\n{comment}```\n"));
             assert_eq!(check(&[page], RUNNERS, PICTURES).len(), 1, "{file}");
         }

@@ -12,7 +12,7 @@ fn every_link_of_a_page_leads_to_a_file_and_every_anchor_to_a_heading() {
     let pages = pages();
     let mut checked = 0;
     let mut wrong = Vec::new();
-    for page in pages.iter().filter(|page| page.file.ends_with(".md")) {
+    for page in pages.iter().filter(|page| page.is_markdown()) {
         for (line, text) in page.prose() {
             for target in targets(text) {
                 checked += 1;
@@ -110,7 +110,7 @@ fn quoted(line: &str) -> impl Iterator<Item = &str> {
     line.split('`').skip(1).step_by(2)
 }
 
-/// `src/retry/mod.rs`, `tests/queue/`, `docs/outcomes.md`: what is written so is there.
+/// `src/retry/mod.rs`, `tests/queue/`, `docs/outcomes.md`: a path in backticks exists.
 #[test]
 fn every_file_that_the_documentation_names_is_there() {
     let folders = ["src/", "tests/", "docs/", "examples/", "benches/"];
@@ -142,7 +142,7 @@ fn every_metric_and_table_that_the_documentation_names_exists() {
     let known = known_names();
     let mut checked = 0;
     let mut wrong = Vec::new();
-    for page in pages().iter().filter(|page| page.file.starts_with("src/") || page.file.ends_with(".md")) {
+    for page in pages().iter().filter(|page| page.file.starts_with("src/") || page.is_markdown()) {
         for (line, text) in page.lines() {
             for at in text.match_indices("steadfast_").map(|(at, _)| at) {
                 let rest = &text[at..];

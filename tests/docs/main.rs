@@ -1,13 +1,13 @@
-//! What the documentation prints is true: every block of it is run, compiled or compared by a test.
+//! Every block that the documentation prints is run, compiled or compared by a test.
 //!
 //! The documentation is README.md, the other Markdown files, `docs/` and every doc comment. [`inventory`] finds each fenced
 //! block there and fails for one that nothing runs:
 //!
-//! * Rust in a doc comment of `src/`, or on a page of `docs/`, is a doctest: rustdoc runs it. `ignore` is not allowed. What needs
-//!   a server is `no_run`, and has the same lines in `snippets.rs`, where they are run.
-//! * Any other block says what it is in a hidden comment in the line above, `<!-- name -->` or `<!-- name: detail -->`, and
-//!   [`RUNNERS`] says which test runs it. A `sh` block without a comment has commands of cargo and the like.
-//! * What cannot be run is a `text` block under `<!-- picture -->`, and its file is in [`PICTURES`] with the reason.
+//! * Rust in a doc comment of `src/`, or on a page of `docs/`, is a doctest: rustdoc runs it. `ignore` is not allowed. A snippet
+//!   that needs a server is `no_run`: `snippets.rs` has the same lines and runs them.
+//! * Any other block has a hidden comment in the line above, `<!-- name -->` or `<!-- name: detail -->`, and [`RUNNERS`] maps
+//!   the name to the test that runs it. A `sh` block without a comment has commands of cargo and the like.
+//! * A drawing, which nothing can run, is a `text` block under `<!-- picture -->`, and its file is in [`PICTURES`] with the reason.
 #![cfg(all(feature = "full", feature = "testing"))]
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "tests")]
 

@@ -18,7 +18,7 @@ pub(crate) struct Block {
     pub(crate) file: String,
     /// Of the opening fence, from 1.
     pub(crate) line: usize,
-    /// What follows the opening fence.
+    /// The text after the opening fence.
     pub(crate) info: String,
     /// `name` or `name: detail` of the hidden comment in the line above the fence.
     pub(crate) mark: Option<Mark>,
@@ -43,7 +43,7 @@ impl Mark {
 
 impl Page {
     pub(crate) fn new(file: &str, text: &str) -> Self {
-        let is_rust = Path::new(file).extension().is_some_and(|extension| extension == "rs");
+        let is_rust = has_extension(file, "rs");
         let comment = |line: &str| {
             let line = line.trim_start();
             let text =
@@ -55,6 +55,10 @@ impl Page {
             text.lines().filter_map(|line| line.trim().strip_prefix("#![doc = include_str!(\"")?.strip_suffix("\")]"));
         let included = included.map(|path| path.trim_start_matches("../").to_owned()).collect();
         Self { file: file.to_owned(), lines, included }
+    }
+
+    pub(crate) fn is_markdown(&self) -> bool {
+        has_extension(&self.file, "md")
     }
 
     /// Whether this file makes `page` part of the documentation of the crate.
@@ -163,6 +167,10 @@ pub(crate) fn pages() -> Vec<Page> {
     pages
 }
 
+fn has_extension(file: &str, extension: &str) -> bool {
+    Path::new(file).extension().is_some_and(|its| its == extension)
+}
+
 fn collect(root: &Path, folder: &str, pages: &mut Vec<Page>) {
     let mut entries: Vec<_> = fs::read_dir(root.join(folder)).unwrap().map(Result::unwrap).collect();
     entries.sort_by_key(fs::DirEntry::file_name);
@@ -173,7 +181,7 @@ fn collect(root: &Path, folder: &str, pages: &mut Vec<Page>) {
             if !name.starts_with('.') && name != "target" {
                 collect(root, &path, pages);
             }
-        } else if [".md", ".rs"].iter().any(|end| name.ends_with(end)) {
+        } else if ["md", "rs"].iter().any(|extension| has_extension(&name, extension)) {
             pages.push(Page::new(&path, &fs::read_to_string(entry.path()).unwrap()));
         }
     }

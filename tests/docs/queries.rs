@@ -1,4 +1,4 @@
-//! The queries that the documentation prints for a person who looks into a database are run, on a queue with messages in every
+//! The queries that the documentation prints for operators are run, on a queue with messages in every
 //! state: 1 waiting, 2 parked, 3 claimed, 4 done and 5 dead.
 
 use crate::{page::detailed, postgres_server::shared};
@@ -6,7 +6,7 @@ use rusqlite::{Connection, types::ValueRef};
 use serde_json::{Value, json};
 use std::time::{Duration, SystemTime};
 use steadfast::{
-    queue::{Attempted, Claim, DeadLetter, Filter, MessageId, NewMessage, QueueStore, Reason, Settle},
+    queue::{Attempted, Claim, DeadLetter, Filter, Message, MessageId, NewMessage, QueueStore, Reason, Settle},
     store::{
         postgres::{
             PostgresStore,
@@ -53,7 +53,7 @@ async fn fill(store: &dyn QueueStore) -> Vec<DeadLetter> {
     let dead = Settle::Dead { reason: Reason::Rejected, attempted: attempted("rejected", Some(404)) };
     let settled =
         std::iter::repeat_n(parked, 2).chain(std::iter::repeat_n(Settle::Done, 4)).chain(std::iter::repeat_n(dead, 5));
-    let settled = claimed.iter().map(|message| message.lease()).zip(settled).collect();
+    let settled = claimed.iter().map(Message::lease).zip(settled).collect();
     assert!(store.settle(settled).await.unwrap().iter().all(Result::is_ok));
     store.dead("orders", &Filter::all(), None, 9).await.unwrap()
 }

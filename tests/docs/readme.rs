@@ -34,7 +34,7 @@ fn the_readme_names_every_feature() {
     assert_eq!(told, declared);
 }
 
-/// What is wrong, one line each. `example` gives the source of an example.
+/// Returns the errors, one line each. `example` gives the source of an example.
 fn check(readme: &str, examples: &[&str], example: &dyn Fn(&str) -> Option<String>) -> Vec<String> {
     let mut wrong = Vec::new();
     let lines = readme.lines().count();

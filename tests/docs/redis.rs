@@ -25,7 +25,7 @@ impl Shell {
         Self { folder }
     }
 
-    /// What a command line prints.
+    /// Returns the output of a command line.
     fn run(&self, line: &str) -> String {
         let path = format!("{}:{}", self.folder.path().display(), env::var("PATH").unwrap());
         let out = Command::new("sh").args(["-c", line]).env("PATH", path).output().unwrap();

@@ -26,7 +26,7 @@ fn every_snippet_that_needs_a_server_is_run_here() {
     }
 }
 
-/// What two requests with one key come to: the status, and whether it was replayed.
+/// Sends two requests with one key; returns for each the status, and whether the response was replayed.
 async fn twice(app: &Router) -> [(u16, bool); 2] {
     let mut seen = Vec::new();
     for _ in 0..2 {

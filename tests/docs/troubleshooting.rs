@@ -1,4 +1,4 @@
-//! `docs/troubleshooting.md` quotes what is said in the code, so what is quoted is said there.
+//! `docs/troubleshooting.md` quotes messages of this crate: they are in the code.
 
 use std::{fs, path::Path};
 
@@ -71,7 +71,7 @@ fn every_title_of_a_409_and_every_reason_to_stop_is_in_the_code() {
     assert!(stops.iter().all(|stop| reasons.contains(&format!("    {stop},"))), "{stops:?}");
 }
 
-/// What clients are told of is what they can be answered, with the same status and hint; and nothing is left out.
+/// The page lists every refusal that a client can receive, with its status and hint.
 #[test]
 fn the_page_for_api_designers_has_every_refusal_and_no_other() {
     let refusals = include_str!("../../src/idempotency/refusal.rs");
