@@ -37,6 +37,7 @@
 //!
 //! By hand the order is this one; [what goes wrong in another](stack#the-order-of-the-layers) is written down, with a test each.
 //!
+//! <!-- order -->
 //! ```text
 //! total deadline > idempotency key > retry > circuit breaker (per origin) > attempt timeout > client
 //! ```

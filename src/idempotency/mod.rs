@@ -58,6 +58,7 @@
 //!
 //! # States of a key
 //!
+//! <!-- picture -->
 //! ```text
 //!                 begin                      complete                    keep is over
 //!   (free) ------------------> running ----------------> completed ------------------> (free)

@@ -30,17 +30,25 @@
 //!
 //! Most users change what does the work: [`Deliver`] sends messages through a client stack.
 //!
-//! ```no_run
-//! use std::time::Duration;
+//! ```
 //! use http_body_util::Full;
 //! use hyper_util::{client::legacy::Client, rt::TokioExecutor};
 //! use steadfast::{queue::{Deliver, Queue, ToHttp, Worker}, store::memory::MemoryStore};
 //!
 //! # #[tokio::main(flavor = "current_thread")] async fn main() -> Result<(), Box<dyn std::error::Error + Send + Sync>> {
+//! # let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await?;
+//! # let crm: http::Uri = format!("http://{}/orders", listener.local_addr()?).parse()?;
+//! # tokio::spawn(axum::serve(listener, axum::Router::new().route("/orders", axum::routing::post(|| async {}))).into_future());
 //! let queue = Queue::new("orders", MemoryStore::new());
+//! # queue.enqueue(steadfast::queue::NewMessage::new("order 7")).await?;
+//! # let orders = queue.clone();
 //! let client = Client::builder(TokioExecutor::new()).build_http();
-//! let deliver = Deliver::new(client, ToHttp::<Full<bytes::Bytes>>::new("http://crm.internal/orders".parse()?));
+//! let deliver = Deliver::new(client, ToHttp::<Full<bytes::Bytes>>::new(crm)); // its address: a `Uri`
 //! let worker = Worker::new(queue, deliver).with_concurrency(32).with_max_attempts(20);
+//! # tokio::spawn(async move {
+//! #     while orders.stats().await.is_ok_and(|stats| stats.done == 0) { tokio::task::yield_now().await; }
+//! #     std::process::Command::new("sh").args(["-c", "kill -INT $PPID"]).status()
+//! # });
 //! worker.run(async { let _ = tokio::signal::ctrl_c().await; }).await;
 //! # Ok(()) }
 //! ```
@@ -52,6 +60,7 @@
 //! `ClientStack::for_delivery` around the client: a circuit for each server and a timeout for each attempt, but no retry and no
 //! total deadline, since the worker has one. Then three attempts are three requests, and the history has the status of each:
 //!
+//! <!-- order -->
 //! ```text
 //! Worker > Deliver > ClientStack::for_delivery("crm") > client without redirects
 //! ```
@@ -62,6 +71,7 @@
 //!
 //! # A message's life
 //!
+//! <!-- picture -->
 //! ```text
 //!                       +---------------- redrive ----------------+
 //!                       v                                         |

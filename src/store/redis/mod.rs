@@ -5,35 +5,39 @@
 //! before its disk has it. There take a store that shares a database with what the handler writes, as
 //! [`SqliteStore`](crate::store::sqlite) does.
 //!
+//! <!-- snippet: redis-layer -->
 //! ```no_run
 //! use steadfast::{
 //!     idempotency::{IdempotencyLayer, Scope},
 //!     store::redis::RedisStore,
 //! };
 //!
-//! # #[tokio::main(flavor = "current_thread")] async fn main() -> Result<(), Box<dyn std::error::Error>> {
-//! let store = RedisStore::connect("redis://:password@redis.internal:6379").await?;
-//! let layer = IdempotencyLayer::new(store, Scope::by(|parts| {
-//!     parts.headers.get("x-user").map(|user| user.as_bytes().to_vec()).unwrap_or_default()
-//! }));
-//! # let _ = layer; Ok(()) }
+//! # async fn example(url: &str) -> Result<IdempotencyLayer, Box<dyn std::error::Error>> {
+//! let store = RedisStore::connect(url).await?; // such as redis://:password@redis.internal:6379
+//! let user = Scope::by(|parts| parts.headers.get("x-user").map_or(Vec::new(), |user| user.as_bytes().to_vec()));
+//! let layer = IdempotencyLayer::new(store, user);
+//! # Ok(layer) }
 //! ```
 //!
 //! On a connection of your own, with names of its own. The client library is re-exported; TLS, clusters and sentinels are
 //! features of it that you enable in your own `Cargo.toml`:
 //!
+//! <!-- snippet: redis-manager -->
 //! ```no_run
 //! use std::time::Duration;
 //! use steadfast::store::redis::{
 //!     RedisStore,
-//!     redis::{Client, aio::{ConnectionManager, ConnectionManagerConfig}},
+//!     redis::{
+//!         Client,
+//!         aio::{ConnectionManager, ConnectionManagerConfig},
+//!     },
 //! };
 //!
-//! # #[tokio::main(flavor = "current_thread")] async fn main() -> Result<(), Box<dyn std::error::Error>> {
+//! # async fn example(url: &str) -> Result<RedisStore, Box<dyn std::error::Error>> {
 //! let config = ConnectionManagerConfig::new().set_response_timeout(Some(Duration::from_millis(500)));
-//! let manager = ConnectionManager::new_with_config(Client::open("redis://redis.internal")?, config).await?;
+//! let manager = ConnectionManager::new_with_config(Client::open(url)?, config).await?;
 //! let store = RedisStore::from_connection_manager(manager).with_prefix("payments:").with_name("payments");
-//! # let _ = store; Ok(()) }
+//! # Ok(store) }
 //! ```
 //!
 //! # How it works
@@ -88,10 +92,11 @@
 //! removes them, with [`OnUnknown::Rerun`](crate::idempotency::OnUnknown::Rerun) until the key is used again. There are at most as many as
 //! requests were in flight in processes that were killed. To look:
 //!
-//! ```text
-//! $ redis-cli --scan --pattern 'steadfast:*' | while read k; do echo "$k $(redis-cli GETRANGE $k 2 2) $(redis-cli GETRANGE $k 62 76)"; done
-//! steadfast:9f86…  r  001764000000000      # r running, c complete, n complete without its answer; lease until, in ms since 1970
-//! $ redis-cli DEL steadfast:9f86…          # that key may run again
+//! <!-- redis: records -->
+//! ```sh
+//! redis-cli --scan --pattern 'steadfast:*' | while read k; do echo "$k $(redis-cli GETRANGE $k 2 2) $(redis-cli GETRANGE $k 62 76)"; done
+//! # steadfast:9f86… r 001764000000000      r running, c complete, n complete without its answer; lease until, in ms since 1970
+//! redis-cli DEL steadfast:9f86…          # that key may run again
 //! ```
 //!
 //! # Errors
@@ -115,8 +120,9 @@
 //! commands are EVALSHA, EVAL, GET and GETRANGE, and in scripts GETRANGE, SETRANGE, SET with PX, DEL and TIME; for `connect` also
 //! INFO, if permitted. A user for it:
 //!
-//! ```text
-//! ACL SETUSER service on >password ~steadfast:* +evalsha +eval +get +getrange +set +setrange +del +time +info
+//! <!-- redis: user -->
+//! ```sh
+//! redis-cli ACL SETUSER service on '>password' '~steadfast:*' +evalsha +eval +get +getrange +set +setrange +del +time +info
 //! ```
 //!
 //! # Guarantees

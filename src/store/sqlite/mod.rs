@@ -38,6 +38,7 @@
 //!
 //! # How it works
 //!
+//! <!-- picture -->
 //! ```text
 //! enqueue ─┐                 one thread, one connection
 //! claim   ─┤   at most       ┌──────────────────────────────────────────┐
@@ -90,11 +91,13 @@
 //!
 //! # Looking into the file
 //!
-//! ```text
-//! $ sqlite3 service.db
-//! sqlite> SELECT queue, state, count(*) FROM steadfast_queue GROUP BY 1, 2;   -- 0 waiting 1 parked 2 claimed 3 done 4 dead
-//! sqlite> SELECT hex(id), reason, datetime(due / 1000, 'unixepoch') FROM steadfast_queue WHERE state = 4;
-//! sqlite> SELECT attempt, outcome, status, error FROM steadfast_attempt JOIN steadfast_queue USING (row) WHERE state = 4;
+//! With `sqlite3 service.db`, while the service runs:
+//!
+//! <!-- sql: sqlite -->
+//! ```sql
+//! SELECT queue, state, count(*) FROM steadfast_queue GROUP BY 1, 2;   -- 0 waiting 1 parked 2 claimed 3 done 4 dead
+//! SELECT hex(id), reason, datetime(due / 1000, 'unixepoch') FROM steadfast_queue WHERE state = 4;
+//! SELECT hex(id), a.attempt, outcome, status, error FROM steadfast_attempt a JOIN steadfast_queue USING (row) WHERE state = 4;
 //! ```
 //!
 //! Reading disturbs nobody. Whoever writes there by hand stops the service's writer for as long as the transaction is open.
