@@ -1,0 +1,1 @@
+//! What is no layer: stores, workers, circuits that are waited for, budgets, probes.
