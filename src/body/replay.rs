@@ -321,10 +321,7 @@ impl<B> fmt::Debug for ReplayBody<B> {
 
 impl<B> fmt::Debug for ReplayHandle<B> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("ReplayHandle")
-            .field("can_abort", &self.can_abort)
-            .field("upload", &seen(&self.upload))
-            .finish()
+        f.debug_struct("ReplayHandle").field("can_abort", &self.can_abort).field("upload", &seen(&self.upload)).finish()
     }
 }
 

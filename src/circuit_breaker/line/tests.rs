@@ -69,7 +69,7 @@ fn a_place_is_kept_while_it_waits_again() {
         assert!(line.wait(*place, Waker::noop().clone()).is_none());
     }
     assert!(line.wait(places[2], Waker::noop().clone()).is_some(), "the waker that was there before");
-    line.arrange(Room::Permits(1), 0);
+    assert_eq!(line.arrange(Room::Permits(1), 0).len(), 1);
     assert!(line.takes_turn(places[0], Room::Permits(1), 0));
 }
 

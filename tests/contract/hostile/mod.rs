@@ -13,7 +13,11 @@ mod world;
 
 use super::*;
 use layers::{Case, circuit_config, drive};
-use steadfast::{circuit_breaker::Circuits, idempotency::InFlight, retry::{Allowance, Budgets}};
+use steadfast::{
+    circuit_breaker::Circuits,
+    idempotency::InFlight,
+    retry::{Allowance, Budgets},
+};
 
 /// One test a layer.
 macro_rules! hostile {

@@ -38,3 +38,6 @@ impl Wakes {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;
