@@ -58,9 +58,6 @@ hostile! {
     a_circuit_breaker_that_responds => |name| CircuitBreakerLayer::new(circuit(name)).respond();
     a_circuit_breaker_that_releases => |name| ReleasingLayer::new(CircuitBreakerLayer::new(circuit(name)));
     a_circuit_breaker_that_waits => |name| CircuitBreakerLayer::new(circuit(name)).with_readiness(Readiness::Pend);
-    idempotency_on_a_server => |name| {
-        IdempotencyLayer::new(MemoryStore::new(), Scope::shared()).with_name(name).required()
-    }, asked posted;
     idempotency_that_waits => |name| {
         let layer = IdempotencyLayer::new(MemoryStore::new(), Scope::shared()).with_name(name);
         layer.with_in_flight(InFlight::Wait { at_most: MINUTE }).required()
@@ -75,4 +72,14 @@ fn posted_once(asked: Asked) -> Asked {
     let mut asked = posted(asked);
     asked.headers_mut().insert("idempotency-key", SECRET.parse().unwrap());
     asked
+}
+
+/// A new layer that has no line above fails here.
+#[test]
+fn every_layer_of_the_crate_is_driven_by_hostile_types() {
+    let mut layers = Vec::new();
+    collect(&Path::new(env!("CARGO_MANIFEST_DIR")).join("src"), &mut layers);
+    let lines = include_str!("mod.rs");
+    layers.retain(|layer| !lines.contains(&format!("{layer}::")));
+    assert!(layers.is_empty(), "no line in tests/contract/hostile/mod.rs for {layers:?}");
 }
