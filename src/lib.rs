@@ -133,6 +133,7 @@ pub mod setting;
 #[cfg(all(feature = "retry", feature = "circuit-breaker", feature = "idempotency"))]
 pub mod stack;
 pub mod store;
+mod sync;
 pub mod telemetry;
 #[cfg(feature = "testing")]
 pub mod testing;

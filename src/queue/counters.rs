@@ -6,7 +6,7 @@ use std::sync::{
 };
 
 /// What this process did with a queue, for the registry.
-#[derive(Debug, Default)]
+#[derive(Default)]
 pub(super) struct Counters {
     pub(super) enqueued: AtomicU64,
     pub(super) duplicates: AtomicU64,

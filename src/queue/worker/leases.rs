@@ -40,7 +40,9 @@ impl Leases {
     pub(super) fn hold(context: &Arc<Context>, lease: Lease) -> (Held, oneshot::Receiver<()>) {
         let (tell, lost) = oneshot::channel();
         let name = (lease.id, lease.token);
-        context.leases.lock().insert(name, (lease, tell));
+        // what it replaces is dropped after the lock: it wakes an attempt
+        let replaced = context.leases.lock().insert(name, (lease, tell));
+        drop(replaced);
         (Held { leases: context.clone(), name }, lost)
     }
 
@@ -95,6 +97,8 @@ impl Leases {
 
 impl Drop for Held {
     fn drop(&mut self) {
-        self.leases.leases.lock().remove(&self.name);
+        // not in one statement: the guard would live until its end, and the sender wakes an attempt when it is dropped
+        let held = self.leases.leases.lock().remove(&self.name);
+        drop(held);
     }
 }

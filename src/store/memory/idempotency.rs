@@ -216,10 +216,11 @@ impl Records {
     }
 
     fn complete(&self, fence: Fence, recorded: Recorded, keep: Duration) -> Fenced {
+        // before the lock: the bytes of a response may have an owner, whose drop is foreign
+        let bytes = size(&recorded);
+        let recorded = Kept::from(recorded);
         self.fenced(fence, |mut running, expiry, now| {
-            let bytes = size(&recorded);
-            let (recorded, bytes) =
-                if self.reserve(0, bytes) { (recorded.into(), bytes) } else { (Kept::NotRetained, 0) };
+            let (recorded, bytes) = if self.reserve(0, bytes) { (recorded, bytes) } else { (Kept::NotRetained, 0) };
             let until = later(now, keep);
             let row = running.get_mut();
             (row.recorded, row.until) = (Some(recorded), until);

@@ -6,7 +6,10 @@ use redis::{
     Client, Cmd, RedisError, RedisResult, Value,
     aio::{ConnectionLike, ConnectionManager, ConnectionManagerConfig},
 };
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::{
+    mem,
+    sync::{Mutex, MutexGuard, PoisonError},
+};
 
 pub(super) trait Link: Send + Sync {
     fn send<'a>(&'a self, command: &'a Cmd) -> BoxFuture<'a, RedisResult<Value>>;
@@ -64,12 +67,14 @@ impl Own {
 
     /// Of many whom one connection failed, the first replaces it. The new one is opened by who needs it.
     fn replace(&self, nth: u64) {
+        // made before the lock and dropped after it, and so is the one that it replaces
+        let Ok(mut manager) = ConnectionManager::new_lazy_with_config(self.client.clone(), config()) else { return };
         let mut current = self.current();
-        if current.nth == nth
-            && let Ok(manager) = ConnectionManager::new_lazy_with_config(self.client.clone(), config())
-        {
-            *current = Current { nth: current.nth.saturating_add(1), manager };
+        if current.nth == nth {
+            current.nth = current.nth.saturating_add(1);
+            mem::swap(&mut current.manager, &mut manager);
         }
+        drop(current);
     }
 }
 

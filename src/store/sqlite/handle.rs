@@ -97,6 +97,9 @@ impl SqliteStore {
     /// * a caller who stops waiting before `work` has begun prevents it; later, it is finished and committed;
     /// * using this store inside `work` by blocking on it is an error, not a deadlock.
     ///
+    /// `work`, what it captured, and the waker of the task that waits for its result run on the writer's thread: the one place
+    /// where this crate runs a user's code while it holds something that others wait for.
+    ///
     /// `E: From<StoreError>` makes the user's own error the only one there is; [`StoreError`] itself will do, `?` turns SQLite's
     /// errors into it. `FnOnce` and `'static`: the closure goes to another thread and runs at most once.
     ///
@@ -113,7 +116,8 @@ impl SqliteStore {
         answer.await.unwrap_or_else(|_| Err(GONE.into()))
     }
 
-    /// Reads, on a connection of its own beside the writer: sees what is committed, waits for nobody, cannot write.
+    /// Reads, on a connection of its own beside the writer: sees what is committed, waits for no writer, cannot write. `work` holds
+    /// one of the [`readers`](SqliteConfig::with_readers) while it runs: it must not block on another read of this store.
     ///
     /// # Errors
     /// What `work` returned; or that the file cannot be opened.

@@ -12,6 +12,7 @@ use super::{
 };
 use crate::{
     error::StoreError,
+    sync::unharmed,
     telemetry::{event, names, observe},
     token::StoreId,
 };
@@ -121,6 +122,9 @@ impl Writer<'_> {
                     return self.lost(members, &lost);
                 }
                 members.push(job);
+            } else {
+                // with what a user's closure captured
+                unharmed(|| drop(job));
             }
             let config = &self.setup.config;
             if members.len() < config.group_jobs.get() as usize && began.elapsed() < config.group_time {
@@ -133,7 +137,8 @@ impl Writer<'_> {
         }
         self.setup.status.committed(members.len());
         for notify in self.woken.drain(..) {
-            notify.notify_waiters();
+            // a waker that panics ends neither the thread nor the answers of what is committed
+            unharmed(|| notify.notify_waiters());
         }
         let name = &self.setup.status.name;
         observe(names::STORE_COMMIT, name, began.elapsed().as_secs_f64());

@@ -10,6 +10,7 @@ use crate::{
     },
     token::Token,
 };
+use bytes::Bytes;
 use std::{
     collections::{BTreeMap, HashMap},
     sync::Arc,
@@ -25,6 +26,8 @@ pub(super) struct Shelf {
     rows: HashMap<RowId, Row>,
     lanes: BTreeMap<Arc<str>, Lane>,
     last: RowId,
+    /// Bodies that are not needed any more, to be dropped after the lock: bytes may have an owner, whose drop is foreign.
+    pub(super) gone: Vec<Bytes>,
 }
 
 impl Shelf {
@@ -32,6 +35,7 @@ impl Shelf {
         let name = self.name(queue);
         let lane = self.lanes.entry(name.clone()).or_default();
         if let Some(id) = lane.duplicate_of(message.dedupe(), now.at) {
+            self.gone.push(message.body().clone());
             return Enqueued::Duplicate(id);
         }
         let id = MessageId::new();
@@ -175,16 +179,23 @@ impl Shelf {
 
     pub(super) fn purge(&mut self, queue: &str, id: MessageId) -> bool {
         let row = self.lanes.get_mut(queue).and_then(|lane| lane.dead.remove(&id));
-        row.is_some_and(|row| self.rows.remove(&row).is_some())
+        row.is_some_and(|row| self.remove(row))
     }
 
     pub(super) fn sweep(&mut self, queue: &str, keep_done: Duration, most: usize, now: Moment) -> usize {
         let Some(lane) = self.lanes.get_mut(queue) else { return 0 };
         let done = lane.long_done(now.at, keep_done, most);
-        for row in &done {
-            self.rows.remove(row);
+        let swept = done.len() + lane.forget(now.at, most);
+        for row in done {
+            self.remove(row);
         }
-        done.len() + lane.forget(now.at, most)
+        swept
+    }
+
+    fn remove(&mut self, row: RowId) -> bool {
+        let removed = self.rows.remove(&row);
+        self.gone.extend(removed.as_ref().map(|row| row.message.body().clone()));
+        removed.is_some()
     }
 
     pub(super) fn stats(&self, queue: &str, now: Moment) -> Stats {

@@ -1,3 +1,4 @@
+use crate::sync::unharmed;
 use std::{
     collections::HashMap,
     sync::{Arc, Mutex, MutexGuard, PoisonError},
@@ -23,14 +24,20 @@ impl Wakes {
 
     /// Those who wait for this queue. Nobody is written down for a name that others have sent.
     pub(super) fn wake(&self, queue: &str) {
-        if let Some(notify) = self.all().get(queue) {
-            notify.notify_waiters();
+        // wakers run without the lock: they may wait for a queue again
+        let notify = self.all().get(queue).cloned();
+        if let Some(notify) = notify {
+            unharmed(|| notify.notify_waiters());
         }
     }
 
     pub(super) fn wake_all(&self) {
-        for notify in self.all().values() {
-            notify.notify_waiters();
+        let all: Vec<_> = self.all().values().cloned().collect();
+        for notify in all {
+            unharmed(|| notify.notify_waiters());
         }
     }
 }
+
+#[cfg(test)]
+mod tests;
