@@ -14,10 +14,12 @@ mod closures;
 mod contracts;
 mod crash;
 mod disk;
+mod full;
 mod gate;
 mod groups;
 mod guarded;
 mod queue;
+mod rowid;
 mod schema;
 mod sharing;
 

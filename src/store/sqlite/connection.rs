@@ -38,6 +38,8 @@ pub(super) fn writer(path: &Path, config: &SqliteConfig) -> Result<Connection, S
             |_| Ok(()),
         )?;
     }
+    // see `SqliteTransaction::keeping_rowid`
+    conn.execute_batch("CREATE TEMP TABLE steadfast_rowid(id INTEGER PRIMARY KEY)")?;
     conn.set_prepared_statement_cache_capacity(128);
     Ok(conn)
 }

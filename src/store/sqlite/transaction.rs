@@ -10,6 +10,10 @@ use tokio::sync::Notify;
 /// The user's own statements go through `Deref` to [`rusqlite::Connection`]. Statements that would end the transaction or
 /// leave the file (`BEGIN`, `COMMIT`, `ROLLBACK`, `ATTACH`, `DETACH`, `PRAGMA`) are refused; savepoints are welcome. Hooks and
 /// handlers of the connection belong to the store: leave them alone.
+///
+/// [`last_insert_rowid()`](Connection::last_insert_rowid) is that of the closure's own statements, whatever `enqueue` and `complete`
+/// insert. [`changes()`](Connection::changes) and `total_changes()` count the statements of the store as well: take the number that
+/// `execute` returns.
 pub struct SqliteTransaction<'a> {
     pub(super) conn: &'a Connection,
     pub(super) store: StoreId,
@@ -34,6 +38,21 @@ impl SqliteTransaction<'_> {
             return Err(StoreError::new("this transaction was rolled back"));
         }
         Ok(())
+    }
+
+    /// Runs statements of the store, which leave `last_insert_rowid()` as the closure made it. SQLite can set it and rusqlite
+    /// does not, so a row of that id is inserted into a temporary table, which is in memory and in no file.
+    pub(super) fn keeping_rowid<T>(
+        &mut self,
+        work: impl FnOnce(&mut Self) -> Result<T, StoreError>,
+    ) -> Result<T, StoreError> {
+        let before = self.conn.last_insert_rowid();
+        let done = work(self)?;
+        if self.conn.last_insert_rowid() != before {
+            self.conn.prepare_cached("INSERT INTO temp.steadfast_rowid(id) VALUES(?1)")?.execute([before])?;
+            self.conn.prepare_cached("DELETE FROM temp.steadfast_rowid")?.execute([])?;
+        }
+        Ok(done)
     }
 
     /// Tells, after the commit, whoever waits for the queue.

@@ -216,7 +216,7 @@ impl Writer<'_> {
 /// What the others of the group are told.
 fn rolled_back(culprit: &BoxJob) -> StoreError {
     let what = "rolled back together with another's: nothing was written, safe to repeat";
-    culprit.error().map_or_else(|| StoreError::new(what), |e| StoreError::with_source(what, e.clone()))
+    culprit.error().map_or_else(|| StoreError::refused(what), |e| StoreError::refused(what).caused_by(e.clone()))
 }
 
 /// An answer that finds nobody is dropped here, and its destructor may panic: the others' answers still go out.

@@ -20,7 +20,7 @@ impl SqliteTransaction<'_> {
     #[expect(clippy::needless_pass_by_value, reason = "as `Queue::enqueue` takes it")]
     pub fn enqueue(&mut self, queue: &Queue, message: NewMessage) -> Result<Enqueued, StoreError> {
         self.belongs(queue.store().id())?;
-        let enqueued = one(self, queue.name(), &message, now(self)?)?;
+        let enqueued = self.keeping_rowid(|tx| one(tx, queue.name(), &message, now(tx)?))?;
         self.wake(queue.name());
         Ok(enqueued)
     }
