@@ -11,7 +11,7 @@ pub struct StoreError {
     kind: Kind,
 }
 
-/// What the error says of the call.
+/// The outcome of the call.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Kind {
     /// It may have been done, or may be done later.
@@ -66,12 +66,12 @@ impl StoreError {
         Self { kind, ..self }
     }
 
-    /// Returns what failed, in a few words.
+    /// Returns the failure in a few words.
     pub const fn what(&self) -> &'static str {
         self.what
     }
 
-    /// Returns whether something is there that cannot be read: see [`unreadable`](Self::unreadable).
+    /// Returns whether the store has something that cannot be read: see [`unreadable`](Self::unreadable).
     pub const fn is_unreadable(&self) -> bool {
         matches!(self.kind, Kind::Unreadable)
     }

@@ -71,7 +71,7 @@ impl Claim {
     }
 
     /// Returns whether the request runs without a record, because the store was down and the layer has
-    /// [`with_fail_open`](super::IdempotencyLayer::with_fail_open). Key, attempt and derived keys are as ever; completing such a
+    /// [`with_fail_open`](super::IdempotencyLayer::with_fail_open). Key, attempt and derived keys do not differ; completing such a
     /// claim in a transaction succeeds and records nothing.
     pub fn is_open(&self) -> bool {
         self.inner.open

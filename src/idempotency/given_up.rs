@@ -80,7 +80,7 @@ impl GivenUp {
         let next = list.left.front().copied();
         list.is_at_work = next.is_some();
         if next.is_none() {
-            // what an outage has filled is not kept for the life of the process
+            // after an outage the tables do not stay large for the life of the process
             list.left = VecDeque::new();
             list.tokens = HashSet::new();
         }

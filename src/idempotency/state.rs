@@ -34,7 +34,7 @@ impl State {
         Self::listed(name, Tasks::default(), Runs::default(), Arc::default())
     }
 
-    /// Another name for the same layer: what is detached under one of them is waited for under each.
+    /// Creates another name for the same layer: tasks that are detached under one name are waited for under each.
     pub(super) fn renamed(&self, name: Arc<str>) -> Arc<Self> {
         Self::listed(name, self.tasks.of_another_name(), self.runs.of_another_name(), self.given_up.clone())
     }

@@ -93,8 +93,8 @@ pub enum Fenced {
 /// * fences compare tokens, not times: a lapsed claim that nobody took over can still be renewed and completed;
 /// * a token that was released claims nothing any more, however late its begin comes.
 ///
-/// An error says whether something may have been done: [`StoreError::new`] where that is unknown, [`StoreError::refused`] where
-/// nothing was and will be, [`StoreError::full`] where there is no room.
+/// The kind of an error is part of the contract: [`StoreError::new`] if the call may have been done, or may be done later,
+/// [`StoreError::refused`] if it was not and will not be, [`StoreError::full`] if there is no room.
 pub trait IdempotencyStore: Send + Sync + 'static {
     /// Which store this is.
     fn id(&self) -> StoreId;
@@ -110,9 +110,9 @@ pub trait IdempotencyStore: Send + Sync + 'static {
 
     /// Frees the key as if it had never been claimed: only for what is known not to have been executed.
     ///
-    /// Whatever it finds, no [`begin`](Self::begin) with this token claims the key from then on, for three minutes at least: a begin
-    /// that was not answered in time may still be on its way, and nobody would run, complete or release what it claims. Such a
-    /// begin fails as [refused](StoreError::refused).
+    /// From then on, for three minutes at least, no [`begin`](Self::begin) with this token claims the key, also where the token had
+    /// claimed nothing: a begin that was not answered in time may still be on its way, and its claim would have no run. Such a begin
+    /// fails as [refused](StoreError::refused).
     fn release(&self, fence: Fence) -> BoxFuture<'_, Result<Fenced, StoreError>>;
 
     /// What has become of the claim: [`Fenced::Done`] is still running, [`Fenced::Already`] complete. Waits for an open

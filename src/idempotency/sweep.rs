@@ -3,14 +3,14 @@
 use super::{IdempotencyStore, ledger::within};
 use crate::token::StoreId;
 use std::{
-    mem,
     sync::{
         Arc, Mutex, PoisonError,
-        atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering::Relaxed},
+        atomic::{AtomicBool, AtomicU32, AtomicU64, AtomicUsize, Ordering::Relaxed},
     },
     time::Duration,
 };
 use tokio::{
+    runtime::Handle,
     task::yield_now,
     time::{Instant, sleep},
 };
@@ -22,9 +22,12 @@ const COMPLETIONS: u32 = 250;
 /// A sweep begins at least this often while requests come, and up to `SPREAD` later.
 const SELDOM: Duration = Duration::from_millis(7_500);
 const SPREAD: Duration = Duration::from_millis(2_500);
-/// Processes that were started together continue after their first batch at different moments, this far apart at most.
-const STAGGER: Duration = Duration::from_millis(500);
-/// How many stores of this process have a schedule. Beyond it the oldest one begins anew.
+/// The first sweep of a process begins this long after its first run, and up to twice as long: processes that were started together
+/// do not sweep together, and one that lives for a second does its part.
+const FIRST: Duration = Duration::from_millis(250);
+/// How many first sweeps of this process are on their way at once, at most: a store may be made for each request too.
+const FIRSTS: usize = 64;
+/// How many stores of this process have a schedule. Beyond it the oldest one is forgotten.
 const STORES: usize = 64;
 
 /// The sweeps of one store in this process: shared by all its layers, since a layer may be made for each request.
@@ -36,6 +39,7 @@ pub(super) struct Sweeps {
     running: AtomicBool,
 }
 
+static FIRSTS_RUNNING: AtomicUsize = AtomicUsize::new(0);
 static SCHEDULES: Mutex<Vec<(StoreId, Arc<Sweeps>)>> = Mutex::new(Vec::new());
 
 impl Sweeps {
@@ -61,10 +65,13 @@ impl Sweeps {
     pub(super) fn after_run(self: &Arc<Self>, store: &Arc<dyn IdempotencyStore>, hold: Duration) {
         let completions = self.completions.fetch_add(1, Relaxed).saturating_add(1);
         let is_due = completions >= COMPLETIONS || self.millis() >= self.due.load(Relaxed);
-        if is_due && !self.running.swap(true, Relaxed) {
-            let running = Running(self.clone());
+        if is_due
+            && let Ok(runtime) = Handle::try_current()
+            && !self.running.swap(true, Relaxed)
+        {
+            let Some(running) = Running::begin(self.clone()) else { return };
             let store = store.clone();
-            tokio::spawn(async move { running.sweep(&*store, hold).await });
+            runtime.spawn(async move { running.sweep(&*store, hold).await });
         }
     }
 
@@ -74,23 +81,32 @@ impl Sweeps {
 }
 
 /// One sweep at a time. Where its runtime goes away in the middle, the next request begins another.
-struct Running(Arc<Sweeps>);
+struct Running {
+    sweeps: Arc<Sweeps>,
+    is_first: bool,
+}
 
 impl Running {
+    /// `None`: so many other stores are at their first sweep that this one waits for its next.
+    fn begin(sweeps: Arc<Sweeps>) -> Option<Self> {
+        let is_first = sweeps.due.load(Relaxed) == 0;
+        let fits = !is_first || FIRSTS_RUNNING.fetch_add(1, Relaxed) < FIRSTS;
+        let this = Self { sweeps, is_first };
+        fits.then_some(this)
+    }
+
     /// Goes on while batches come back full.
     async fn sweep(self, store: &dyn IdempotencyStore, hold: Duration) {
-        let mut stagger = random(STAGGER);
+        if self.is_first {
+            sleep(FIRST + random(FIRST)).await;
+        }
         loop {
-            self.0.completions.store(0, Relaxed);
+            self.sweeps.completions.store(0, Relaxed);
             if !matches!(within(hold, store.sweep(BATCH)).await, Ok(swept) if swept >= BATCH) {
                 return;
             }
-            if stagger.is_zero() {
-                // a store in memory never waits by itself
-                yield_now().await;
-            } else {
-                sleep(mem::take(&mut stagger)).await;
-            }
+            // a store in memory never waits by itself
+            yield_now().await;
         }
     }
 }
@@ -99,8 +115,11 @@ impl Drop for Running {
     fn drop(&mut self) {
         let next = SELDOM + random(SPREAD);
         let next = u64::try_from(next.as_millis()).unwrap_or(u64::MAX);
-        self.0.due.store(self.0.millis().saturating_add(next), Relaxed);
-        self.0.running.store(false, Relaxed);
+        self.sweeps.due.store(self.sweeps.millis().saturating_add(next), Relaxed);
+        self.sweeps.running.store(false, Relaxed);
+        if self.is_first {
+            FIRSTS_RUNNING.fetch_sub(1, Relaxed);
+        }
     }
 }
 

@@ -200,7 +200,7 @@ async fn what_is_released_was_never_claimed(store: &dyn IdempotencyStore) -> Res
     law(store.get(key).await? == Some(answer()), "with its answer")
 }
 
-/// A begin that nobody waits for any more.
+/// A begin whose caller has stopped waiting.
 async fn claims_nothing(store: &dyn IdempotencyStore, late: &Begin) -> Result<bool, BoxError> {
     let claimed = matches!(store.begin(*late).await, Ok(Begun::Acquired { .. }));
     Ok(!claimed && store.settled(fence(late)).await? == Fenced::Lost)

@@ -1,4 +1,4 @@
-//! A begin that comes to its store after its key was freed.
+//! A begin that reaches its store after its key was freed.
 
 use crate::{
     scripted::{Call, Fault, Scripted},
@@ -54,6 +54,27 @@ async fn a_late_begin_claims_no_key_that_a_rolled_back_transaction_freed() {
     sleep(Duration::from_secs(60)).await;
     let seen = send(&app, request("k", "")).await;
     assert_eq!((seen.status, seen.replayed(), runs.get()), (StatusCode::CREATED, false, 2));
+}
+
+/// The answer was that another request has the key; the begin before it was never answered.
+#[tokio::test(start_paused = true)]
+async fn a_late_begin_of_a_request_that_was_refused_claims_nothing() {
+    let store = Scripted::default();
+    let (app, runs) = app(over(store.clone()), |_| async {
+        sleep(Duration::from_secs(5)).await;
+        (StatusCode::TOO_MANY_REQUESTS, Extension(NotExecuted))
+    });
+    let first = tokio::spawn({
+        let app = app.clone();
+        async move { send(&app, request("k", "")).await.status }
+    });
+    sleep(Duration::from_secs(1)).await;
+    store.next(Call::Begin, [LATE]);
+    assert_eq!(send(&app, request("k", "")).await.title(), "request in flight");
+    assert_eq!(first.await.unwrap(), StatusCode::TOO_MANY_REQUESTS);
+    sleep(Duration::from_secs(60)).await;
+    assert_eq!(send(&app, request("k", "")).await.status, StatusCode::TOO_MANY_REQUESTS);
+    assert_eq!((runs.get(), store.memory.records()), (2, 0));
 }
 
 /// Late for as long as TCP may be: the connection sends a segment again at most 120 s after the network is back.
@@ -125,7 +146,7 @@ async fn a_store_that_is_full_is_asked_to_free_nothing() {
     assert_eq!((store.calls(Call::Begin), store.calls(Call::Release)), (2, 0));
 }
 
-/// A refusal of the second call says nothing of the first.
+/// A refusal of the second call does not make the first one certain.
 #[tokio::test(start_paused = true)]
 async fn a_refusal_after_a_begin_of_unknown_outcome_frees_the_key() {
     let store = Scripted::default();
@@ -138,7 +159,7 @@ async fn a_refusal_after_a_begin_of_unknown_outcome_frees_the_key() {
     assert_eq!(store.memory.records(), 0);
 }
 
-/// Clones share the detached handlers, whatever they are called.
+/// Clones share the detached handlers, also under another name.
 #[tokio::test(start_paused = true)]
 async fn a_layer_waits_for_the_handlers_of_its_clones_of_another_name() {
     let keys = layer();

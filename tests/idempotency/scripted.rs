@@ -28,7 +28,7 @@ pub enum Fault {
     None,
     /// It is not done, and fails.
     Fails,
-    /// It is not done, and the store says that nothing of it will be.
+    /// It is not done, and fails as a refusal.
     Refuses,
     /// As [`Refuses`](Self::Refuses): there is no room.
     IsFull,
@@ -51,7 +51,7 @@ pub struct Scripted {
 }
 
 impl Scripted {
-    /// Another process over what this store keeps.
+    /// Returns the store of another process over the same records.
     pub fn of_another_process(&self) -> Self {
         Self { memory: self.memory.clone(), ..Self::default() }
     }

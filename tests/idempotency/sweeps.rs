@@ -13,7 +13,7 @@ fn short(store: &Scripted) -> IdempotencyLayer {
     over(store.clone()).with_keep(Duration::from_secs(1))
 }
 
-/// What expires is removed in the background: some time after the request.
+/// Expired records are removed in the background: some time after the request.
 async fn soon() {
     sleep(Duration::from_secs(3)).await;
 }
@@ -30,7 +30,7 @@ async fn the_first_request_of_a_process_sweeps() {
     let store = Scripted::default();
     complete(&store, 2_000).await;
     soon().await;
-    // another process, as far as the layer can tell; it does not live for long
+    // another process for the layer, which does not live for long
     let other = store.of_another_process();
     let (app, _) = counting(short(&other));
     send(&app, request("another", "")).await;
@@ -52,7 +52,25 @@ async fn a_layer_that_is_made_for_each_request_sweeps() {
     assert!(store.calls(Call::Sweep) < 200, "{} sweeps of 6000 requests", store.calls(Call::Sweep));
 }
 
-/// What a store takes along at each new record does not count here: 100 batches of 500 are due at once.
+#[tokio::test(start_paused = true)]
+async fn a_store_that_is_made_for_each_request_is_swept_and_not_by_each() {
+    let store = Scripted::default();
+    let mut sweeps = 0;
+    for second in 0..10 {
+        let mut made = Vec::new();
+        for n in 0..300 {
+            made.push(store.of_another_process());
+            let (app, _) = counting(short(&made[n]));
+            send(&app, request(&format!("{second}-{n}"), "")).await;
+        }
+        sleep(Duration::from_secs(1)).await;
+        sweeps += made.iter().map(|store| store.calls(Call::Sweep)).sum::<usize>();
+    }
+    assert!(store.memory.records() < 1_000, "{} records where 300 are alive", store.memory.records());
+    assert!(sweeps < 10 * 100, "{sweeps} sweeps of 3000 requests");
+}
+
+/// 100 batches of 500 are due at once, far more than a store in memory removes with each new record.
 #[tokio::test(start_paused = true)]
 async fn sweeping_goes_on_while_there_is_something_to_sweep() {
     let store = Scripted::default();

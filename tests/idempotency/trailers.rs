@@ -29,7 +29,7 @@ fn frames() -> impl Iterator<Item = Result<Frame<Bytes>, Infallible>> + Send {
         .map(Ok)
 }
 
-/// All of its frames are there at once.
+/// Without a wait between its frames.
 fn at_once() -> Response {
     announced(Body::new(StreamBody::new(iter(frames()))))
 }
@@ -54,7 +54,7 @@ fn with_a_length() -> Response {
     response
 }
 
-/// What a server sends, from the first byte to the last.
+/// Returns the bytes that a server sends, from the first to the last.
 async fn exchange(app: Router, te: &str) -> String {
     let mut socket = TcpStream::connect(serve(app).await).await.unwrap();
     let request = format!(

@@ -1,4 +1,4 @@
-//! What is left after a kill while the disk is slow: a library that delays fsync is loaded into a real server.
+//! Kills while the disk is slow: a library that delays fsync is loaded into a real server.
 
 use crate::{
     redis_server::RedisServer,
@@ -9,7 +9,7 @@ use std::{fs, path::PathBuf, process::Command, time::Duration};
 use tempfile::TempDir;
 use tokio::time::{Instant, sleep};
 
-/// Delays `fdatasync` and `fsync` for so many milliseconds as stand in the file that `SLOW_FSYNC` names, if it is there.
+/// Delays `fdatasync` and `fsync`. The file that `SLOW_FSYNC` names, if it exists, holds the number of milliseconds.
 const SLOW: &str = r#"
 #define _GNU_SOURCE
 #include <stdio.h>
@@ -101,7 +101,7 @@ async fn with_always_nothing_that_was_answered_is_lost() {
     assert_eq!(again.len(), 0);
 }
 
-/// While an fsync takes its time Redis keeps what comes for up to two seconds to itself, and answers all the same.
+/// While an fsync is slow Redis keeps commands in its memory for up to two seconds, and answers them all the same.
 #[tokio::test(flavor = "multi_thread")]
 async fn with_everysec_the_last_two_seconds_are_lost_while_an_fsync_is_slow() {
     let disk = Disk::new();

@@ -72,7 +72,7 @@ async fn a_full_server_frees_a_key() {
     assert_eq!(store.release(fence(&begin("unknown"))).await.unwrap(), Fenced::Lost);
 }
 
-/// Nothing was claimed, so nothing is given back when the server is there again.
+/// A shutdown waits for the server only because of the one command that may have been sent.
 #[tokio::test]
 async fn a_server_that_is_gone_is_not_waited_for_at_a_shutdown() {
     let mut server = RedisServer::start();

@@ -18,6 +18,7 @@ mod full;
 mod gate;
 mod groups;
 mod guarded;
+mod open;
 mod queue;
 mod rowid;
 mod schema;

@@ -57,7 +57,7 @@ struct Shard {
 }
 
 impl Shard {
-    /// Gives memory back after a peak. Moves what is left, which is less than an eighth of what was removed since the table grew.
+    /// Gives memory back after a peak. Moves fewer than an eighth of as many rows as were removed since the table grew.
     fn shrink(&mut self) {
         let rows = self.rows.len();
         if self.rows.capacity() > SMALL && rows < self.rows.capacity() / 8 {

@@ -20,7 +20,7 @@ pub(super) trait Link: Send + Sync {
 /// Why a command has no answer.
 pub(super) struct Failed {
     pub(super) error: RedisError,
-    /// It may have been sent before, on a connection that broke: the error says nothing of that time.
+    /// It may have been sent before, on a connection that broke: the error is that of the second time only.
     pub(super) sent_before: bool,
 }
 

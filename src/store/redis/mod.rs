@@ -72,8 +72,8 @@
 //! | killed, restarted; `appendonly yes`, `appendfsync everysec` (the default) | all; while an fsync is slow, all but the last 2 s: Redis answers, and writes nothing to the file until the fsync is over or 2 s have passed |
 //! | killed, restarted; `appendonly yes`, `appendfsync no` | all: it is written to the file before it is answered |
 //! | the machine fails; `appendonly yes`, `appendfsync always` | all, unless `no-appendfsync-on-rewrite yes` was set and the file was being rewritten |
-//! | the machine fails; `appendonly yes`, `appendfsync everysec` | all but about the last second; while an fsync is slow, all but what came since that fsync began |
-//! | the machine fails; `appendonly yes`, `appendfsync no` | what the kernel had written to the disk: on Linux all but the last 30 s or so |
+//! | the machine fails; `appendonly yes`, `appendfsync everysec` | all but about the last second; while an fsync is slow, all but the records since that fsync began |
+//! | the machine fails; `appendonly yes`, `appendfsync no` | the records that the kernel had written to the disk: on Linux all but the last 30 s or so |
 //! | killed, restarted; snapshots (RDB) only | what stood in the last one |
 //! | killed, restarted; neither | nothing |
 //! | fails over to a replica | what the replica had: replication is asynchronous |
