@@ -1,6 +1,6 @@
 //! How connections are opened: the one that writes, and those that read.
 
-use super::{config::SqliteConfig, maintenance::LOG_PAGES};
+use super::{config::SqliteConfig, maintenance::LOG_PAGES, rowid::Rowid};
 use crate::error::StoreError;
 use rusqlite::{Connection, ErrorCode, OpenFlags};
 use std::{path::Path, thread::park_timeout, time::Duration};
@@ -38,8 +38,7 @@ pub(super) fn writer(path: &Path, config: &SqliteConfig) -> Result<Connection, S
             |_| Ok(()),
         )?;
     }
-    // see `SqliteTransaction::keeping_rowid`
-    conn.execute_batch("CREATE TEMP TABLE steadfast_rowid(id INTEGER PRIMARY KEY)")?;
+    Rowid::prepare(&conn)?;
     conn.set_prepared_statement_cache_capacity(128);
     Ok(conn)
 }

@@ -105,7 +105,7 @@ impl SqliteTransaction<'_> {
         // before anything can fail: from here on the layer asks what became of the record, and believes no status
         claim.mark_in_transaction();
         let recorded = claim.recorded(response)?;
-        match complete_in(self, claim.fence(), &recorded, claim.keep())? {
+        match complete_in(self.conn, claim.fence(), &recorded, claim.keep())? {
             Fenced::Done => Ok(()),
             Fenced::Already => Err(StoreError::new("the claim is complete already")),
             Fenced::Lost => Err(StoreError::new("the claim was lost to a later attempt")),

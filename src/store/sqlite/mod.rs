@@ -126,6 +126,7 @@ mod maintenance;
 #[cfg(feature = "queue")]
 mod queue;
 mod readers;
+mod rowid;
 mod schema;
 mod status;
 mod transaction;

@@ -1,4 +1,4 @@
-use super::wakes::Wakes;
+use super::{rowid::Rowid, wakes::Wakes};
 use crate::{error::StoreError, token::StoreId};
 use rusqlite::Connection;
 use std::{fmt, ops::Deref, sync::Arc};
@@ -17,6 +17,7 @@ use tokio::sync::Notify;
 pub struct SqliteTransaction<'a> {
     pub(super) conn: &'a Connection,
     pub(super) store: StoreId,
+    pub(super) rowid: Rowid,
     pub(super) wakes: &'a Wakes,
     /// Whom to wake after the commit.
     pub(super) woken: &'a mut Vec<Arc<Notify>>,
@@ -40,19 +41,11 @@ impl SqliteTransaction<'_> {
         Ok(())
     }
 
-    /// Runs statements of the store, which leave `last_insert_rowid()` as the closure made it. SQLite can set it and rusqlite
-    /// does not, so a row of that id is inserted into a temporary table, which is in memory and in no file.
-    pub(super) fn keeping_rowid<T>(
-        &mut self,
-        work: impl FnOnce(&mut Self) -> Result<T, StoreError>,
-    ) -> Result<T, StoreError> {
-        let before = self.conn.last_insert_rowid();
-        let done = work(self)?;
-        if self.conn.last_insert_rowid() != before {
-            self.conn.prepare_cached("INSERT INTO temp.steadfast_rowid(id) VALUES(?1)")?.execute([before])?;
-            self.conn.prepare_cached("DELETE FROM temp.steadfast_rowid")?.execute([])?;
-        }
-        Ok(done)
+    /// Returns the connection for statements of the store that insert: `last_insert_rowid()` stays the closure's.
+    #[cfg_attr(not(feature = "queue"), expect(dead_code, reason = "records have no rowid"))]
+    pub(super) fn for_inserts(&self) -> &Connection {
+        self.rowid.keep(self.conn);
+        self.conn
     }
 
     /// Tells, after the commit, whoever waits for the queue.
@@ -69,6 +62,7 @@ impl Deref for SqliteTransaction<'_> {
     type Target = Connection;
 
     fn deref(&self) -> &Connection {
+        self.rowid.set_back(self.conn);
         self.conn
     }
 }

@@ -6,6 +6,7 @@ use super::{
     guard::Guard,
     job::{BoxJob, End, panicked},
     maintenance::Maintenance,
+    rowid::{self, Rowid},
     status::Status,
     transaction::SqliteTransaction,
     wakes::Wakes,
@@ -154,7 +155,8 @@ impl Writer<'_> {
             self.guard.enter(self.setup.config.closure_time);
         }
         let Setup { id, wakes, .. } = &self.setup;
-        let mut tx = SqliteTransaction { conn: self.conn, store: *id, wakes, woken: &mut self.woken };
+        let mut tx =
+            SqliteTransaction { conn: self.conn, store: *id, rowid: Rowid::default(), wakes, woken: &mut self.woken };
         // what the closure captured is consumed, and what it wrote is rolled back
         let keep = catch_unwind(AssertUnwindSafe(|| job.run(&mut tx)));
         self.guard.leave();
@@ -162,6 +164,11 @@ impl Writer<'_> {
             job.fail(panicked(&*payload));
             false
         });
+        let rowid_is_lost = tx.rowid.is_lost();
+        if rowid_is_lost {
+            job.fail(rowid::LOST);
+        }
+        let keep = keep && !rowid_is_lost;
         if self.conn.is_autocommit() {
             return Err(rolled_back(job));
         }
