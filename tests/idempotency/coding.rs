@@ -6,6 +6,10 @@ use bytes::Bytes;
 use http::{HeaderMap, Request, StatusCode};
 use http_body_util::BodyExt as _;
 use std::{io, time::Duration};
+use tokio::{
+    io::{AsyncReadExt as _, AsyncWriteExt as _},
+    net::TcpStream,
+};
 use tokio_stream::{StreamExt as _, iter};
 use tower::ServiceExt as _;
 use tower_http::compression::CompressionLayer;
@@ -68,6 +72,33 @@ async fn a_switch_of_protocols_is_not_replayed() {
     assert_eq!(send(&app, request("k", "")).await.status, StatusCode::SWITCHING_PROTOCOLS);
     let again = send(&app, request("k", "")).await;
     assert_eq!((again.status, &*again.title()), (StatusCode::CONFLICT, "answer not retained"));
+    assert_eq!(runs.get(), 1);
+}
+
+#[tokio::test]
+async fn over_a_connection_the_first_request_switches_and_its_repeat_is_refused() {
+    let (app, runs) = app(layer(), |request: Request<Body>| async move {
+        tokio::spawn(async move {
+            let mut io = hyper_util::rt::TokioIo::new(hyper::upgrade::on(request).await.unwrap());
+            io.write_all(b"switched").await.unwrap();
+            io.shutdown().await.unwrap();
+        });
+        (StatusCode::SWITCHING_PROTOCOLS, [("connection", "upgrade"), ("upgrade", "echo")])
+    });
+    let address = serve(app).await;
+    let request = "POST / HTTP/1.1\r\nhost: x\r\nidempotency-key: k\r\nconnection: upgrade\r\nupgrade: echo\r\ncontent-length: 0\r\n\r\n";
+    for (starts, holds) in [("HTTP/1.1 101", "switched"), ("HTTP/1.1 409", "answer not retained")] {
+        let mut socket = TcpStream::connect(address).await.unwrap();
+        socket.write_all(request.as_bytes()).await.unwrap();
+        let mut answer = Vec::new();
+        let all = async {
+            while !String::from_utf8_lossy(&answer).contains(holds) {
+                assert!(socket.read_buf(&mut answer).await.unwrap() > 0, "{}", String::from_utf8_lossy(&answer));
+            }
+        };
+        tokio::time::timeout(Duration::from_secs(10), all).await.unwrap();
+        assert!(answer.starts_with(starts.as_bytes()), "{}", String::from_utf8_lossy(&answer));
+    }
     assert_eq!(runs.get(), 1);
 }
 
