@@ -14,10 +14,13 @@ mod closures;
 mod contracts;
 mod crash;
 mod disk;
+mod full;
 mod gate;
 mod groups;
 mod guarded;
+mod open;
 mod queue;
+mod rowid;
 mod schema;
 mod sharing;
 

@@ -3,6 +3,7 @@
 mod complete_in;
 
 use super::{
+    super::released::{LATE, RELEASED},
     PostgresStore,
     error::{UNREADABLE, met_another},
     time::millis,
@@ -78,7 +79,7 @@ impl IdempotencyStore for PostgresStore {
 
     fn release(&self, fence: Fence) -> BoxFuture<'_, Result<Fenced, StoreError>> {
         Box::pin(async move {
-            let row = self.ask(|| of(RELEASE, &fence).bind(self.patience()));
+            let row = self.ask(|| of(RELEASE, &fence).bind(self.patience()).bind(millis(LATE)));
             fenced(&row.await?.ok_or(OVERTAKEN)?)
         })
     }
@@ -141,6 +142,7 @@ fn begun(row: &PgRow) -> Result<Begun, StoreError> {
             Begun::Lapsed { stale: Token(token), attempt }
         }
         5 => Begun::Mismatch,
+        6 => return Err(RELEASED),
         _ => return Err(UNREADABLE),
     })
 }

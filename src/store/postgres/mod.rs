@@ -118,7 +118,7 @@
 //! `search_path` and are found by it (`options=-csearch_path%3Dapp` in the URL). Who has migrations of their own runs what
 //! [`PostgresStore::schema`] gives (`examples/postgres_schema.rs` prints it); `migrate` then finds nothing to do, needs no
 //! right to make tables, and still refuses those of a newer version. To serve, a role needs SELECT, INSERT, UPDATE and DELETE on
-//! `steadfast_idempotency`, `steadfast_queue`, `steadfast_dedupe` and `steadfast_attempt`.
+//! `steadfast_idempotency`, `steadfast_released`, `steadfast_queue`, `steadfast_dedupe` and `steadfast_attempt`.
 //!
 //! # Errors
 //!

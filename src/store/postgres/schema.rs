@@ -12,7 +12,10 @@ struct Part {
 
 const PARTS: &[Part] = &[
     #[cfg(feature = "idempotency")]
-    Part { name: "idempotency", steps: &[include_str!("schema/idempotency_1.sql")] },
+    Part {
+        name: "idempotency",
+        steps: &[include_str!("schema/idempotency_1.sql"), include_str!("schema/idempotency_2.sql")],
+    },
     #[cfg(feature = "queue")]
     Part { name: "queue", steps: &[include_str!("schema/queue_1.sql"), include_str!("schema/queue_2.sql")] },
 ];

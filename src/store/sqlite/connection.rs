@@ -1,6 +1,6 @@
 //! How connections are opened: the one that writes, and those that read.
 
-use super::{config::SqliteConfig, maintenance::LOG_PAGES};
+use super::{config::SqliteConfig, maintenance::LOG_PAGES, rowid::Rowid};
 use crate::error::StoreError;
 use rusqlite::{Connection, ErrorCode, OpenFlags};
 use std::{path::Path, thread::park_timeout, time::Duration};
@@ -38,6 +38,7 @@ pub(super) fn writer(path: &Path, config: &SqliteConfig) -> Result<Connection, S
             |_| Ok(()),
         )?;
     }
+    Rowid::prepare(&conn)?;
     conn.set_prepared_statement_cache_capacity(128);
     Ok(conn)
 }

@@ -34,6 +34,8 @@ pub(super) struct Inner {
     jobs: mpsc::Sender<BoxJob>,
     readers: Readers,
     status: Arc<Status>,
+    #[cfg(feature = "idempotency")]
+    pub(super) released: Arc<std::sync::Mutex<super::super::released::Released>>,
 }
 
 impl SqliteStore {
@@ -67,7 +69,16 @@ impl SqliteStore {
         let wakes = Arc::<Wakes>::default();
         writer::spawn(conn, waiting, writer::Setup { id, config, wakes: wakes.clone(), status: status.clone() })?;
         registry().add(&status);
-        Ok(Self { inner: Arc::new(Inner { id, wakes, jobs, readers, status }) })
+        let inner = Inner {
+            id,
+            wakes,
+            jobs,
+            readers,
+            status,
+            #[cfg(feature = "idempotency")]
+            released: Arc::default(),
+        };
+        Ok(Self { inner: Arc::new(inner) })
     }
 
     /// Lists the store in `registry` as well as in the one of the process.
@@ -142,13 +153,15 @@ impl SqliteStore {
 
     async fn send(&self, job: BoxJob) -> Result<(), StoreError> {
         if writer::is_on_thread_of(self.inner.id) {
-            return Err(StoreError::new("a transaction inside a transaction of the same store"));
+            return Err(StoreError::refused("a transaction inside a transaction of the same store"));
         }
-        self.inner.jobs.send(job).await.map_err(|_| GONE)
+        self.inner.jobs.send(job).await.map_err(|_| CLOSED)
     }
 }
 
 const GONE: StoreError = StoreError::new("the writer of the store is gone");
+/// Nothing was handed in.
+const CLOSED: StoreError = StoreError::refused("the writer of the store is gone");
 
 impl fmt::Debug for SqliteStore {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {

@@ -69,7 +69,7 @@
 //!
 //! | `what()` | what to do |
 //! | --- | --- |
-//! | the disk is full, or the file as large as it may be | make room; nothing that was answered is lost, and the next call tries again |
+//! | the disk is full, or the file as large as it may be | make room; nothing that was answered is lost, and the next call tries again. An idempotency layer removes expired records by itself, and then asks once more |
 //! | the file is locked by another process | somebody held it for 5 s: look for a `sqlite3` that is inside a transaction |
 //! | interrupted: the closure took too long | less work in one closure, or a longer `closure_time` |
 //! | rolled back together with another's | repeat: nothing was written |
@@ -129,6 +129,7 @@ mod maintenance;
 #[cfg(feature = "queue")]
 mod queue;
 mod readers;
+mod rowid;
 mod schema;
 mod status;
 mod transaction;

@@ -1,4 +1,4 @@
-use super::wakes::Wakes;
+use super::{rowid::Rowid, wakes::Wakes};
 use crate::{error::StoreError, token::StoreId};
 use rusqlite::Connection;
 use std::{fmt, ops::Deref, sync::Arc};
@@ -10,9 +10,14 @@ use tokio::sync::Notify;
 /// The user's own statements go through `Deref` to [`rusqlite::Connection`]. Statements that would end the transaction or
 /// leave the file (`BEGIN`, `COMMIT`, `ROLLBACK`, `ATTACH`, `DETACH`, `PRAGMA`) are refused; savepoints are welcome. Hooks and
 /// handlers of the connection belong to the store: leave them alone.
+///
+/// [`last_insert_rowid()`](Connection::last_insert_rowid) is that of the closure's own statements, whatever `enqueue` and `complete`
+/// insert. [`changes()`](Connection::changes) and `total_changes()` count the statements of the store as well: take the number that
+/// `execute` returns.
 pub struct SqliteTransaction<'a> {
     pub(super) conn: &'a Connection,
     pub(super) store: StoreId,
+    pub(super) rowid: Rowid,
     pub(super) wakes: &'a Wakes,
     /// Whom to wake after the commit.
     pub(super) woken: &'a mut Vec<Arc<Notify>>,
@@ -36,6 +41,13 @@ impl SqliteTransaction<'_> {
         Ok(())
     }
 
+    /// Returns the connection for statements of the store that insert: `last_insert_rowid()` stays the closure's.
+    #[cfg_attr(not(feature = "queue"), expect(dead_code, reason = "records have no rowid"))]
+    pub(super) fn for_inserts(&self) -> &Connection {
+        self.rowid.keep(self.conn);
+        self.conn
+    }
+
     /// Tells, after the commit, whoever waits for the queue.
     #[cfg_attr(not(feature = "queue"), expect(dead_code, reason = "only queues are waited for"))]
     pub(super) fn wake(&mut self, queue: &str) {
@@ -50,6 +62,7 @@ impl Deref for SqliteTransaction<'_> {
     type Target = Connection;
 
     fn deref(&self) -> &Connection {
+        self.rowid.set_back(self.conn);
         self.conn
     }
 }

@@ -6,6 +6,7 @@ use super::{
     guard::Guard,
     job::{BoxJob, End, panicked},
     maintenance::Maintenance,
+    rowid::{self, Rowid},
     status::Status,
     transaction::SqliteTransaction,
     wakes::Wakes,
@@ -159,7 +160,8 @@ impl Writer<'_> {
             self.guard.enter(self.setup.config.closure_time);
         }
         let Setup { id, wakes, .. } = &self.setup;
-        let mut tx = SqliteTransaction { conn: self.conn, store: *id, wakes, woken: &mut self.woken };
+        let mut tx =
+            SqliteTransaction { conn: self.conn, store: *id, rowid: Rowid::default(), wakes, woken: &mut self.woken };
         // what the closure captured is consumed, and what it wrote is rolled back
         let keep = catch_unwind(AssertUnwindSafe(|| job.run(&mut tx)));
         self.guard.leave();
@@ -167,6 +169,11 @@ impl Writer<'_> {
             job.fail(panicked(&*payload));
             false
         });
+        let rowid_is_lost = tx.rowid.is_lost();
+        if rowid_is_lost {
+            job.fail(rowid::LOST);
+        }
+        let keep = keep && !rowid_is_lost;
         if self.conn.is_autocommit() {
             return Err(rolled_back(job));
         }
@@ -221,7 +228,7 @@ impl Writer<'_> {
 /// What the others of the group are told.
 fn rolled_back(culprit: &BoxJob) -> StoreError {
     let what = "rolled back together with another's: nothing was written, safe to repeat";
-    culprit.error().map_or_else(|| StoreError::new(what), |e| StoreError::with_source(what, e.clone()))
+    culprit.error().map_or_else(|| StoreError::refused(what), |e| StoreError::refused(what).caused_by(e.clone()))
 }
 
 /// An answer that finds nobody is dropped here, and its destructor may panic: the others' answers still go out.

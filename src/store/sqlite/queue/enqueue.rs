@@ -20,7 +20,8 @@ impl SqliteTransaction<'_> {
     #[expect(clippy::needless_pass_by_value, reason = "as `Queue::enqueue` takes it")]
     pub fn enqueue(&mut self, queue: &Queue, message: NewMessage) -> Result<Enqueued, StoreError> {
         self.belongs(queue.store().id())?;
-        let enqueued = one(self, queue.name(), &message, now(self)?)?;
+        let conn = self.for_inserts();
+        let enqueued = one(conn, queue.name(), &message, now(conn)?)?;
         self.wake(queue.name());
         Ok(enqueued)
     }
