@@ -20,3 +20,8 @@ pub mod postgres;
 pub mod redis;
 #[cfg(all(feature = "sqlite", any(feature = "idempotency", feature = "queue")))]
 pub mod sqlite;
+#[cfg(any(
+    all(feature = "sqlite", any(feature = "idempotency", feature = "queue")),
+    all(feature = "postgres", feature = "queue")
+))]
+mod wakes;

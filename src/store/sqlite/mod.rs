@@ -129,7 +129,6 @@ mod readers;
 mod schema;
 mod status;
 mod transaction;
-mod wakes;
 mod writer;
 
 pub use config::SqliteConfig;

@@ -8,10 +8,10 @@ use super::{
     maintenance::Maintenance,
     status::Status,
     transaction::SqliteTransaction,
-    wakes::Wakes,
 };
 use crate::{
     error::StoreError,
+    store::wakes::Wakes,
     telemetry::{event, names, observe},
     token::StoreId,
 };
@@ -23,10 +23,7 @@ use std::{
     sync::Arc,
     thread,
 };
-use tokio::{
-    sync::{Notify, mpsc},
-    time::Instant,
-};
+use tokio::{sync::mpsc, time::Instant};
 
 thread_local!(static WRITER_OF: Cell<Option<StoreId>> = const { Cell::new(None) });
 
@@ -67,7 +64,7 @@ struct Writer<'c> {
     jobs: mpsc::Receiver<BoxJob>,
     /// Jobs of the crate whose group came to nothing through another's fault.
     again: VecDeque<BoxJob>,
-    woken: Vec<Arc<Notify>>,
+    woken: Vec<Box<str>>,
     setup: Setup,
 }
 
@@ -132,8 +129,9 @@ impl Writer<'_> {
             return self.lost(members, &e.into());
         }
         self.setup.status.committed(members.len());
-        for notify in self.woken.drain(..) {
-            notify.notify_waiters();
+        for queue in self.woken.drain(..) {
+            // a waker is not ours: what it does is no reason to withhold the answers
+            drop(catch_unwind(AssertUnwindSafe(|| self.setup.wakes.wake(&queue))));
         }
         let name = &self.setup.status.name;
         observe(names::STORE_COMMIT, name, began.elapsed().as_secs_f64());
@@ -153,8 +151,7 @@ impl Writer<'_> {
             self.control.savepoint()?;
             self.guard.enter(self.setup.config.closure_time);
         }
-        let Setup { id, wakes, .. } = &self.setup;
-        let mut tx = SqliteTransaction { conn: self.conn, store: *id, wakes, woken: &mut self.woken };
+        let mut tx = SqliteTransaction { conn: self.conn, store: self.setup.id, woken: &mut self.woken };
         // what the closure captured is consumed, and what it wrote is rolled back
         let keep = catch_unwind(AssertUnwindSafe(|| job.run(&mut tx)));
         self.guard.leave();
