@@ -112,7 +112,7 @@ impl Accept {
             headers: (self.headers)(parts),
             topic: (self.topic)(parts),
             destination: (self.destination)(parts),
-            dedupe: (self.dedupe)(parts).unwrap_or_default().into_vec(),
+            dedupe: (self.dedupe)(parts).unwrap_or_default(),
             dedupe_for: Some(self.dedupe_for),
             ..NewMessage::default()
         }

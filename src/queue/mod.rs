@@ -221,6 +221,7 @@ mod accept;
 mod answer;
 mod config;
 mod counters;
+mod dedupe_key;
 mod deliver;
 mod error;
 mod handle;
