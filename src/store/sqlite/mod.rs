@@ -116,6 +116,7 @@ mod config;
 mod connection;
 mod control;
 mod error;
+mod file;
 mod guard;
 mod handle;
 mod hook;

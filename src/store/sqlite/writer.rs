@@ -176,6 +176,7 @@ impl Writer<'_> {
     /// The group came to nothing: the crate's jobs are run again, the others are told.
     fn lost(&mut self, members: Vec<BoxJob>, lost: &StoreError) {
         event!(WARN, "a group commit was rolled back", jobs = members.len(), error = lost as &dyn std::error::Error);
+        self.maintenance.after_failure(self.conn);
         for job in members.into_iter().rev() {
             if job.may_run_again() {
                 self.again.push_front(job);
