@@ -18,7 +18,8 @@ const ID: &str = "72d3162e-cc78-11e3-81ab-4c9367dc0958";
 
 /// A real body that has neither an id nor a time of its own: `repository_dispatch`.
 fn body() -> Bytes {
-    let data: serde_json::Value = serde_json::from_str(include_str!("../data/github_webhooks.json")).unwrap();
+    let data: serde_json::Value =
+        serde_json::from_str(include_str!("../../examples/data/github_webhooks.json")).unwrap();
     let dispatch = data["events"].as_array().unwrap().iter().find(|event| event["event"] == "repository_dispatch");
     serde_json::to_vec(&dispatch.unwrap()["payload"]).unwrap().into()
 }

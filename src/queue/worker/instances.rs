@@ -36,10 +36,10 @@ impl Unready {
                 Self { error: error.to_string(), hint: hint.unwrap_or_default() }
             })
         });
-        read.and_then(|read| read).unwrap_or_else(Self::panicked)
+        read.and_then(|read| read).unwrap_or_else(|panic| Self::panicked(&panic))
     }
 
-    fn panicked(panic: String) -> Self {
+    fn panicked(panic: &str) -> Self {
         Self { error: format!("panicked: {panic}"), hint: Duration::ZERO }
     }
 }
@@ -61,7 +61,7 @@ where
     let mut first = clone(service)?;
     poll_fn(|cx| match first.with(|first| first.poll_ready(cx)) {
         Ok(polled) => polled.map_err(Unready::of),
-        Err(panic) => Poll::Ready(Err(Unready::panicked(panic))),
+        Err(panic) => Poll::Ready(Err(Unready::panicked(&panic))),
     })
     .await?;
     let mut ready = vec![first];
@@ -78,7 +78,7 @@ where
 }
 
 fn clone<S: Clone>(service: &mut Instance<S>) -> Result<Instance<S>, Unready> {
-    service.with(|service| service.clone()).map(Contained::new).map_err(Unready::panicked)
+    service.with(|service| service.clone()).map(Contained::new).map_err(|panic| Unready::panicked(&panic))
 }
 
 /// Returns the instances that are ready after a claim during which none was held. Bounded by a third of the lease, since nothing
