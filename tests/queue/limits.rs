@@ -23,7 +23,7 @@ async fn no_setting_is_too_large_for_a_worker() {
     let queue = memory();
     let far = Duration::MAX;
     queue.enqueue(NewMessage::new("a").with_max_age(far).with_dedupe("k").with_dedupe_for(far)).await.unwrap();
-    put(&queue, ["b"; 999]).await;
+    put(&queue, vec!["b"; 999]).await;
     let seen = Seen::new();
     let worker = Worker::new(queue.clone(), noting(&seen))
         .with_concurrency(usize::MAX)
@@ -64,7 +64,7 @@ async fn no_setting_is_too_small_for_a_worker() {
 async fn workers_that_live_for_a_moment_remove_what_is_over() {
     let queue = memory();
     for round in 0..12 {
-        put(&queue, ["m"; 1_500]).await;
+        put(&queue, vec!["m"; 1_500]).await;
         let seen = Seen::new();
         let worker = running!(Worker::new(queue.clone(), noting(&seen)).with_keep_done(secs(60)));
         pass(secs(10)).await;
@@ -82,7 +82,7 @@ async fn a_worker_removes_what_is_over_when_it_stops() {
     let seen = Seen::new();
     let worker = running!(Worker::new(queue.clone(), noting(&seen)).with_keep_done(Duration::ZERO));
     pass(secs(1)).await;
-    put(&queue, ["m"; 1_500]).await;
+    put(&queue, vec!["m"; 1_500]).await;
     pass(secs(1)).await;
     assert_eq!(queue.stats().await.unwrap().done, 1_500);
     worker.stop().await;
