@@ -22,3 +22,8 @@ pub mod redis;
 mod released;
 #[cfg(all(feature = "sqlite", any(feature = "idempotency", feature = "queue")))]
 pub mod sqlite;
+#[cfg(any(
+    all(feature = "sqlite", any(feature = "idempotency", feature = "queue")),
+    all(feature = "postgres", feature = "queue")
+))]
+mod wakes;

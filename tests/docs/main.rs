@@ -44,6 +44,7 @@ const RUNNERS: &[Runner] = &[
     Runner { language: "toml",   mark: "dependency", pages: &[],                      test: "docs::configuration::every_printed_dependency_has_our_version_and_features_that_exist" },
     Runner { language: "sql",    mark: "sql",        pages: &[],                      test: "docs::queries::every_printed_query_of_sqlite_gives_what_the_queue_holds" },
     Runner { language: "sh",     mark: "redis",      pages: &[],                      test: "docs::redis::every_printed_command_about_records_shows_what_the_page_says" },
+    Runner { language: "sh",     mark: "sigxfsz",    pages: &["src/store/sqlite/mod.rs"], test: "sqlite::files::where_sigxfsz_is_ignored_a_file_that_may_not_grow_is_an_error_loses_nothing_and_passes" },
     Runner { language: "sh",     mark: "",           pages: &[],                      test: "docs::commands::every_command_names_what_there_is" },
     Runner { language: "text",   mark: "order",      pages: &[],                      test: "docs::order::every_printed_order_is_the_same" },
     Runner { language: "text",   mark: "compiler",   pages: &["docs/troubleshooting.md"], test: "docs::troubleshooting::every_message_of_this_crate_that_the_page_quotes_is_in_the_code" },

@@ -14,6 +14,8 @@ mod closures;
 mod contracts;
 mod crash;
 mod disk;
+#[cfg(unix)]
+mod files;
 mod full;
 mod gate;
 mod groups;

@@ -17,7 +17,14 @@ const PARTS: &[Part] = &[
         steps: &[include_str!("schema/idempotency_1.sql"), include_str!("schema/idempotency_2.sql")],
     },
     #[cfg(feature = "queue")]
-    Part { name: "queue", steps: &[include_str!("schema/queue_1.sql"), include_str!("schema/queue_2.sql")] },
+    Part {
+        name: "queue",
+        steps: &[
+            include_str!("schema/queue_1.sql"),
+            include_str!("schema/queue_2.sql"),
+            include_str!("schema/queue_3.sql"),
+        ],
+    },
 ];
 
 /// The table that says which part has which version.

@@ -6,12 +6,12 @@ use super::{
     schema,
     status::Status,
     transaction::SqliteTransaction,
-    wakes::Wakes,
     writer,
 };
 use crate::{
     error::StoreError,
     registry::{Registry, registry},
+    store::wakes::Wakes,
     token::StoreId,
 };
 use rusqlite::Connection;

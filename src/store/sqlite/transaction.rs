@@ -1,8 +1,7 @@
-use super::{rowid::Rowid, wakes::Wakes};
+use super::rowid::Rowid;
 use crate::{error::StoreError, token::StoreId};
 use rusqlite::Connection;
-use std::{fmt, ops::Deref, sync::Arc};
-use tokio::sync::Notify;
+use std::{fmt, ops::Deref};
 
 /// What a closure of [`SqliteStore::transaction`](super::SqliteStore::transaction) works with: the connection that writes, in
 /// the middle of a transaction.
@@ -18,9 +17,8 @@ pub struct SqliteTransaction<'a> {
     pub(super) conn: &'a Connection,
     pub(super) store: StoreId,
     pub(super) rowid: Rowid,
-    pub(super) wakes: &'a Wakes,
-    /// Whom to wake after the commit.
-    pub(super) woken: &'a mut Vec<Arc<Notify>>,
+    /// The queues whose waiters are to be woken after the commit: those who begin to wait before it have to be woken too.
+    pub(super) woken: &'a mut Vec<Box<str>>,
 }
 
 impl SqliteTransaction<'_> {
@@ -51,9 +49,8 @@ impl SqliteTransaction<'_> {
     /// Tells, after the commit, whoever waits for the queue.
     #[cfg_attr(not(feature = "queue"), expect(dead_code, reason = "only queues are waited for"))]
     pub(super) fn wake(&mut self, queue: &str) {
-        let notify = self.wakes.of(queue);
-        if !self.woken.iter().any(|other| Arc::ptr_eq(other, &notify)) {
-            self.woken.push(notify);
+        if !self.woken.iter().any(|other| **other == *queue) {
+            self.woken.push(queue.into());
         }
     }
 }

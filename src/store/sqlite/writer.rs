@@ -9,10 +9,10 @@ use super::{
     rowid::{self, Rowid},
     status::Status,
     transaction::SqliteTransaction,
-    wakes::Wakes,
 };
 use crate::{
     error::StoreError,
+    store::wakes::Wakes,
     sync::unharmed,
     telemetry::{event, names, observe},
     token::StoreId,
@@ -25,10 +25,7 @@ use std::{
     sync::Arc,
     thread,
 };
-use tokio::{
-    sync::{Notify, mpsc},
-    time::Instant,
-};
+use tokio::{sync::mpsc, time::Instant};
 
 thread_local!(static WRITER_OF: Cell<Option<StoreId>> = const { Cell::new(None) });
 
@@ -69,7 +66,7 @@ struct Writer<'c> {
     jobs: mpsc::Receiver<BoxJob>,
     /// Jobs of the crate whose group came to nothing through another's fault.
     again: VecDeque<BoxJob>,
-    woken: Vec<Arc<Notify>>,
+    woken: Vec<Box<str>>,
     setup: Setup,
 }
 
@@ -137,9 +134,9 @@ impl Writer<'_> {
             return self.lost(members, &e.into());
         }
         self.setup.status.committed(members.len());
-        for notify in self.woken.drain(..) {
-            // a waker that panics ends neither the thread nor the answers of what is committed
-            unharmed(|| notify.notify_waiters());
+        for queue in self.woken.drain(..) {
+            // a waker is not ours: what it does is no reason to withhold the answers
+            unharmed(|| self.setup.wakes.wake(&queue));
         }
         let name = &self.setup.status.name;
         observe(names::STORE_COMMIT, name, began.elapsed().as_secs_f64());
@@ -159,9 +156,8 @@ impl Writer<'_> {
             self.control.savepoint()?;
             self.guard.enter(self.setup.config.closure_time);
         }
-        let Setup { id, wakes, .. } = &self.setup;
-        let mut tx =
-            SqliteTransaction { conn: self.conn, store: *id, rowid: Rowid::default(), wakes, woken: &mut self.woken };
+        let (store, rowid) = (self.setup.id, Rowid::default());
+        let mut tx = SqliteTransaction { conn: self.conn, store, rowid, woken: &mut self.woken };
         // what the closure captured is consumed, and what it wrote is rolled back
         let keep = catch_unwind(AssertUnwindSafe(|| job.run(&mut tx)));
         self.guard.leave();
@@ -191,6 +187,7 @@ impl Writer<'_> {
     /// The group came to nothing: the crate's jobs are run again, the others are told.
     fn lost(&mut self, members: Vec<BoxJob>, lost: &StoreError) {
         event!(WARN, "a group commit was rolled back", jobs = members.len(), error = lost as &dyn std::error::Error);
+        self.maintenance.after_failure(self.conn);
         for job in members.into_iter().rev() {
             if job.may_run_again() {
                 self.again.push_front(job);

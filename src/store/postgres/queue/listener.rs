@@ -1,6 +1,6 @@
-use super::wakes::Wakes;
 use crate::{
     backoff::{Backoff, Exponential, Random},
+    store::wakes::{Waiter, Wakes},
     telemetry::event,
 };
 use sqlx::{
@@ -15,7 +15,6 @@ use std::{
     time::Duration,
 };
 use tokio::{
-    sync::Notify,
     task::AbortHandle,
     time::{sleep, timeout},
 };
@@ -42,8 +41,8 @@ struct Shared {
 }
 
 impl Listener {
-    pub(super) fn of(&self, queue: &str) -> Arc<Notify> {
-        self.shared.wakes.of(queue)
+    pub(super) fn waiter<'a>(&'a self, queue: &'a str) -> Waiter<'a> {
+        self.shared.wakes.waiter(queue)
     }
 
     /// Wakes those of this process, without the way around the server.
