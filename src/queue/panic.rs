@@ -1,4 +1,4 @@
-//! Panics of what is the user's: caught where they would end a worker or a request.
+//! Panics of the user's code: caught where they would end a worker or a request.
 
 use crate::error::StoreError;
 use pin_project_lite::pin_project;
@@ -10,13 +10,13 @@ use std::{
     task::{Context, Poll},
 };
 
-/// Runs `work`, or returns the words of its panic. Nothing of it is looked at again after a panic, so no broken invariant is seen.
+/// Runs `work`, or returns the message of its panic. Nothing of it is looked at again after a panic, so no broken invariant is seen.
 pub(super) fn caught<T>(work: impl FnOnce() -> T) -> Result<T, String> {
-    catch_unwind(AssertUnwindSafe(work)).map_err(said)
+    catch_unwind(AssertUnwindSafe(work)).map_err(message)
 }
 
-/// The words of a panic. Its payload may panic as well when it is dropped; the second one is left alone.
-pub(super) fn said(payload: Box<dyn Any + Send>) -> String {
+/// The message of a panic. Its payload may panic as well when it is dropped; the second payload is leaked.
+pub(super) fn message(payload: Box<dyn Any + Send>) -> String {
     let text = payload.downcast_ref::<&str>().copied();
     let text = text.or_else(|| payload.downcast_ref::<String>().map(String::as_str)).unwrap_or("no message").to_owned();
     if let Err(second) = catch_unwind(AssertUnwindSafe(|| drop(payload))) {
@@ -33,7 +33,7 @@ impl<T> Contained<T> {
         Self(Some(value))
     }
 
-    /// Uses the value, or returns the words of the panic. Where a panic has left the value half changed, drop it.
+    /// Uses the value, or returns the message of the panic. Where a panic has left the value half changed, drop it.
     pub(super) fn with<R>(&mut self, work: impl FnOnce(&mut T) -> R) -> Result<R, String> {
         match &mut self.0 {
             Some(value) => caught(|| work(value)),

@@ -11,8 +11,8 @@ mod tests;
 /// A map of fewer names is not worth shrinking.
 const SMALL: usize = 64;
 
-/// The tasks of this process that wait for a queue, by the queue's name. A name is here only for as long as somebody waits for it:
-/// there may be a queue for each tenant.
+/// The tasks of this process that wait for a queue, by the queue's name. A name is listed only while a task waits for it: there
+/// may be a queue for each tenant.
 #[derive(Default)]
 pub(super) struct Wakes(Mutex<HashMap<Box<str>, Waited>>);
 
@@ -41,8 +41,8 @@ impl Wakes {
         Waiter { wakes: self, queue, notify }
     }
 
-    /// Wakes the tasks that wait for this queue. Whoever begins to wait later looks into the store first, so what is to be found
-    /// there has to be committed before this is called.
+    /// Wakes the tasks that wait for this queue. A task that begins to wait later looks into the store first, so messages have to be
+    /// committed before this is called.
     pub(super) fn wake(&self, queue: &str) {
         let notify = self.all().get(queue).map(|waited| waited.notify.clone());
         // without the lock: a waker is not ours
@@ -70,7 +70,7 @@ pub(super) struct Waiter<'a> {
 
 #[cfg_attr(not(feature = "queue"), expect(dead_code, reason = "only queues are waited for"))]
 impl Waiter<'_> {
-    /// Is told of every wake-up from now on, polled or not.
+    /// Returns a future that every later wake-up completes, polled or not.
     pub(super) fn notified(&self) -> Notified<'_> {
         self.notify.notified()
     }

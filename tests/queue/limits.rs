@@ -88,3 +88,22 @@ async fn a_worker_removes_what_is_over_when_it_stops() {
     worker.stop().await;
     assert_eq!(queue.stats().await.unwrap().done, 0);
 }
+
+#[tokio::test(start_paused = true)]
+async fn no_setting_is_too_large_for_accept() {
+    use bytes::Bytes;
+    use http::Request;
+    use http_body_util::Full;
+    use tower::ServiceExt;
+    let (queue, faults) = faulty();
+    let far = Duration::MAX;
+    let accept = queue.accept().with_limit(usize::MAX).with_retry_after(far).with_dedupe_for(far);
+    for (down, status) in [(false, 202), (false, 202), (true, 503)] {
+        faults.enqueue.store(down, SeqCst);
+        let request = Request::post("/").header("webhook-id", "1").body(Full::new(Bytes::from("x"))).unwrap();
+        let response = accept.clone().oneshot(request).await.unwrap();
+        assert_eq!(response.status(), status);
+        assert_eq!(response.headers().contains_key("retry-after"), down);
+    }
+    assert_eq!(queue.stats().await.unwrap().ready, 1, "known for ever");
+}

@@ -13,10 +13,10 @@ use std::{future::poll_fn, task::Poll, time::Duration};
 use tokio::{task::JoinSet, time::timeout};
 use tower_service::Service;
 
-/// An instance. A panic of its drop harms nobody.
+/// An instance. A panic of its drop is ignored.
 pub(super) type Instance<S> = Contained<S>;
 
-/// Instances that one claim is made for, at most: a service that is always ready would be cloned as often as its concurrency says.
+/// Instances that one claim is made for, at most: a service that is always ready would be cloned once for each message of the concurrency.
 const MOST: usize = 256;
 
 /// Why no instance is ready.

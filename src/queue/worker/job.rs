@@ -55,8 +55,8 @@ where
     }
 }
 
-/// The report, and which layer refused; or the words of a panic. The call itself may panic, and may ask for its deadline. What is
-/// dropped afterwards changes nothing: the call has ended.
+/// The report, and which layer refused; or the message of a panic. The call itself may panic, and may ask for its deadline. A
+/// panic of a drop afterwards changes nothing: the call has ended.
 async fn call<S>(mut service: Instance<S>, message: Message) -> Result<(Report, Option<String>), String>
 where
     S: Service<Message>,
@@ -77,7 +77,7 @@ where
 
 fn conclude(context: &Context, lease: Lease, before: (u32, u32), report: &Report, duration: Duration) -> Settle {
     let (queue, outcome) = (&context.queue, report.verdict().outcome().as_str());
-    // a recorder is the user's: what it does is no reason to leave the message unsettled
+    // a recorder is the user's: its panic must not leave the message unsettled
     let _ = caught(|| {
         count(names::QUEUE_ATTEMPTS, queue.shared_name(), ("outcome", outcome));
         observe(names::QUEUE_ATTEMPT_SECONDS, queue.shared_name(), duration.as_secs_f64());
@@ -115,7 +115,7 @@ async fn settle_surely(context: &Context, lease: Lease, settle: Settle) {
         match of_store(settled).await {
             Ok(answers) => break answers.into_iter().next().unwrap_or(Ok(())),
             Err(error) => {
-                trouble.tell(context.queue.name(), "settle", error.to_string());
+                trouble.report(context.queue.name(), "settle", error.to_string());
                 pause.wait(Duration::ZERO).await;
             }
         }

@@ -70,8 +70,8 @@ impl Leases {
                     let lost = held.into_iter().zip(answers).filter(|(_, answer)| *answer == Err(LeaseLost));
                     lost.for_each(|(lease, _)| context.leases.lose(&context, lease));
                 }
-                Ok(Err(error)) => trouble.tell(context.queue.name(), EXTEND, error.to_string()),
-                Err(_) => trouble.tell(context.queue.name(), EXTEND, "no answer in a third of the lease".to_owned()),
+                Ok(Err(error)) => trouble.report(context.queue.name(), EXTEND, error.to_string()),
+                Err(_) => trouble.report(context.queue.name(), EXTEND, "no answer in a third of the lease".to_owned()),
             }
         }
     }

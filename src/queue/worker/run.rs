@@ -37,7 +37,7 @@ const HELD: Duration = Duration::from_secs(1);
 /// How long tasks that were dropped have to let go of what they hold.
 const ABORT: Duration = Duration::from_secs(1);
 
-/// What a worker tells of, if it goes on failing.
+/// Steps that may go on failing.
 const READY: &str = "readying the service";
 const CLAIM: &str = "claim";
 
@@ -105,7 +105,7 @@ where
         let mut ready = match ready {
             Ok(ready) => ready,
             Err(unready) => {
-                not_ready.tell(context.queue.name(), READY, unready.error);
+                not_ready.report(context.queue.name(), READY, unready.error);
                 tokio::select! {
                     biased;
                     () = &mut shutdown => return by(),
@@ -137,7 +137,7 @@ where
                     pause.reset();
                     continue;
                 };
-                not_claimed.tell(context.queue.name(), CLAIM, format!("the store panicked: {panic}"));
+                not_claimed.report(context.queue.name(), CLAIM, format!("the store panicked: {panic}"));
                 tokio::select! {
                     biased;
                     () = &mut shutdown => return by(),
@@ -161,7 +161,7 @@ where
             }
             Err(error) => {
                 drop(ready);
-                not_claimed.tell(context.queue.name(), CLAIM, error.to_string());
+                not_claimed.report(context.queue.name(), CLAIM, error.to_string());
                 tokio::select! {
                     biased;
                     () = &mut shutdown => return by(),

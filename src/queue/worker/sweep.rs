@@ -1,4 +1,4 @@
-//! Removes from the store what is over.
+//! Removes done messages and expired dedupe keys from the store.
 
 use super::{run::Context, trouble::Trouble};
 use crate::{error::StoreError, queue::panic::of_store};
@@ -18,7 +18,7 @@ pub(super) async fn keep(context: Arc<Context>) {
     loop {
         match all(&context).await {
             Ok(()) => trouble.is_over(context.queue.name(), SWEEP),
-            Err(error) => trouble.tell(context.queue.name(), SWEEP, error.to_string()),
+            Err(error) => trouble.report(context.queue.name(), SWEEP, error.to_string()),
         }
         // several workers on one store do not all come at once
         sleep(EVERY.mul_f64(0.5 + random.f64())).await;
@@ -27,11 +27,11 @@ pub(super) async fn keep(context: Arc<Context>) {
 
 const SWEEP: &str = "sweep";
 
-/// What ended during the life of a short worker is over for the next one at the latest; with a short `keep_done` it is now.
+/// Removes what this worker has done, if `keep_done` is short.
 pub(super) async fn at_stop(context: &Context, deadline: Instant) {
     let by = deadline.min(Instant::now() + AT_STOP);
     if let Ok(Err(error)) = timeout_at(by, all(context)).await {
-        Trouble::default().tell(context.queue.name(), SWEEP, error.to_string());
+        Trouble::default().report(context.queue.name(), SWEEP, error.to_string());
     }
 }
 

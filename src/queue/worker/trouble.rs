@@ -7,7 +7,7 @@ pub(super) struct Trouble {
 }
 
 impl Trouble {
-    pub(super) fn tell(&mut self, queue: &str, step: &str, error: String) {
+    pub(super) fn report(&mut self, queue: &str, step: &str, error: String) {
         if self.last.as_deref() != Some(&error) {
             event!(
                 WARN,

@@ -1,7 +1,7 @@
 use crate::error::StoreError;
 use rusqlite::{Error, ErrorCode, ffi};
 
-/// Where a write failed for another reason than a full disk: SQLite does not say which.
+/// Where a write failed for another reason than a full disk: SQLite reports no cause.
 const WRITES: [i32; 3] = [ffi::SQLITE_IOERR_WRITE, ffi::SQLITE_IOERR_TRUNCATE, ffi::SQLITE_IOERR_SHMSIZE];
 
 /// So that `?` takes SQLite's errors where a [`StoreError`] is returned, as in closures for

@@ -93,8 +93,8 @@
 //! # Files
 //!
 //! Beside the file are its log (`-wal`) and the log's index (`-shm`). On Unix a new file is created with the mode 0600, whatever the
-//! umask lets through, and the two others get its mode: bodies of messages and recorded responses are for the service alone. A file
-//! that is there keeps its mode. The folder is yours.
+//! umask lets through, and the two others get its mode: bodies of messages and recorded responses are for the service alone. An existing
+//! file keeps its mode. The folder is yours.
 //!
 //! A limit for file sizes (`ulimit -f`, `RLIMIT_FSIZE`, systemd's `LimitFSIZE`) kills the process with `SIGXFSZ` at the first write
 //! beyond it, unless that signal is ignored. Ignored, the write fails, the call returns an error, nothing that was answered is

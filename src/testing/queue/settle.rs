@@ -89,7 +89,10 @@ pub(super) async fn any_wait_is_survived(store: &dyn QueueStore) -> Result<(), B
     law(settle(store, other, park(other, far)).await?.is_ok(), "so is a parked message's")?;
     none_to_claim(store, &queue, "and none of them comes to an end").await?;
     store.sweep(&queue, far, 100).await?;
-    Ok(())
+    let all = usize::MAX;
+    law(store.claim(&queue, up_to(all, LONG)).await?.is_empty(), "no limit is too large for a claim")?;
+    law(store.dead(&queue, &Filter::all(), None, all).await?.is_empty(), "nor for a list")?;
+    law(store.sweep(&queue, far, all).await? == 0, "nor for a sweep")
 }
 
 pub(super) async fn what_is_too_old_ends(store: &dyn QueueStore) -> Result<(), BoxError> {
