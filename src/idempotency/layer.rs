@@ -1,4 +1,5 @@
 use super::{Config, Idempotency, IdempotencyStore, InFlight, OnUnknown, Scope, Seal, seal::Sealing, state::State};
+use crate::body::ReadTimeouts;
 use http::Method;
 use std::{fmt, mem, sync::Arc, time::Duration};
 use tower_layer::Layer;
@@ -77,6 +78,12 @@ impl IdempotencyLayer {
     #[must_use]
     pub fn with_request_limit(self, bytes: usize) -> Self {
         self.with(|config| config.with_request_limit(bytes))
+    }
+
+    /// Sets how long a request body may take to arrive: see [`Config::with_read_timeouts`].
+    #[must_use]
+    pub fn with_read_timeouts(self, timeouts: ReadTimeouts) -> Self {
+        self.with(|config| config.with_read_timeouts(timeouts))
     }
 
     /// 1 MiB unless said: see [`Config::with_response_limit`].

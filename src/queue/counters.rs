@@ -2,7 +2,7 @@ use super::Stats;
 use crate::registry::Value;
 use std::sync::{
     Mutex, PoisonError,
-    atomic::{AtomicU64, Ordering::Relaxed},
+    atomic::{AtomicBool, AtomicU64, Ordering::Relaxed},
 };
 
 /// What this process did with a queue, for the registry.
@@ -17,6 +17,8 @@ pub(super) struct Counters {
     pub(super) parked: AtomicU64,
     pub(super) dead: AtomicU64,
     pub(super) lost: AtomicU64,
+    /// The last enqueue was not stored.
+    failing: AtomicBool,
     found: Mutex<Option<Stats>>,
 }
 
@@ -27,6 +29,16 @@ impl Counters {
 
     pub(super) fn take(counter: &AtomicU64) {
         counter.fetch_sub(1, Relaxed);
+    }
+
+    /// Whether the enqueue before this one, which failed, was stored.
+    pub(super) fn is_first_failure(&self) -> bool {
+        !self.failing.swap(true, Relaxed)
+    }
+
+    /// Whether the enqueue before this one, which was stored, failed.
+    pub(super) fn was_failing(&self) -> bool {
+        self.failing.load(Relaxed) && self.failing.swap(false, Relaxed)
     }
 
     pub(super) fn found(&self, stats: Stats) {

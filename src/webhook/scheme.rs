@@ -3,7 +3,7 @@ mod hex;
 
 pub use github::GitHub;
 
-use super::{Unverified, Verified};
+use super::{Unverified, Verified, VerifyLayer};
 use http::{HeaderMap, request::Parts};
 use std::{fmt::Debug, time::SystemTime};
 
@@ -40,6 +40,11 @@ pub trait Scheme: Debug + Send + Sync + 'static {
     /// # Errors
     /// Why it is not.
     fn verify(&self, head: &Parts, body: &[u8], now: SystemTime) -> Result<Verified, Unverified>;
+
+    /// Returns the longest body that the sender sends, in bytes. Default: 1 MiB. [`VerifyLayer::with_limit`] overrides it.
+    fn limit(&self) -> usize {
+        VerifyLayer::LIMIT
+    }
 }
 
 const _: Option<&dyn Scheme> = None;

@@ -22,6 +22,10 @@ pub struct GitHub {
 }
 
 impl GitHub {
+    /// The longest body that GitHub sends, in bytes: 25 MiB. Source: GitHub Docs, "Webhook events and payloads" ("Payloads are
+    /// capped at 25 MB"), read as the larger of the two units.
+    pub const LIMIT: usize = 25 << 20;
+
     /// With this secret.
     pub fn new(secret: Secret) -> Self {
         Self { secrets: vec![secret], digest: true }
@@ -70,6 +74,10 @@ impl Scheme for GitHub {
             verified = verified.with_dedupe(format!("sha256:{}", hex::encode(&Sha256::digest(body))));
         }
         Ok(verified)
+    }
+
+    fn limit(&self) -> usize {
+        Self::LIMIT
     }
 }
 
