@@ -20,11 +20,15 @@ use tokio::{
     time::{Instant, sleep, timeout},
 };
 use tower::ServiceBuilder;
+use tower_http::limit::RequestBodyLimitLayer;
 
 const IDLE: Duration = Duration::from_millis(250);
 const TOTAL: Duration = Duration::from_millis(700);
 /// More than that and a machine that is busy.
 const SOON: Duration = Duration::from_secs(10);
+
+/// The limit of tower-http around all of it, in bytes.
+const OUTER: usize = 10_000;
 
 fn short() -> ReadTimeouts {
     ReadTimeouts::new(IDLE, TOTAL).unwrap()
@@ -41,6 +45,7 @@ fn hooks(queue: &Queue) -> Router {
         .layer(keys)
         .route_service("/hooks", hooks)
         .route_service("/open", queue.accept().with_read_timeouts(short()))
+        .layer(RequestBodyLimitLayer::new(OUTER))
 }
 
 async fn serve() -> (Queue, SocketAddr) {
@@ -115,6 +120,19 @@ async fn the_rest_of_a_body_that_is_too_large_is_read_off_under_the_same_limits(
     let mut stream = connect(address, &head("/hooks", "content-length: 5000\r\n")).await;
     let answer = until_closed(&mut stream).await;
     assert!(answer.starts_with("http/1.1 413 ") && answer.contains("connection: close"), "{answer}");
+}
+
+/// Its length is not in the head, so that the limit of the outer layer strikes while the body is read.
+#[tokio::test]
+async fn a_chunked_body_that_exceeds_the_limit_of_an_outer_layer_is_413() {
+    let (queue, address) = serve().await;
+    let chunk = format!("{OUTER:x}\r\n{}\r\n1\r\nx\r\n0\r\n\r\n", "x".repeat(OUTER));
+    for path in ["/open", "/pay"] {
+        let mut stream = connect(address, &(head(path, "transfer-encoding: chunked\r\n") + &chunk)).await;
+        let answer = until_closed(&mut stream).await;
+        assert!(answer.starts_with("http/1.1 413 ") && answer.contains("application/problem+json"), "{path}: {answer}");
+    }
+    assert_eq!(queue.stats().await.unwrap().open(), 0);
 }
 
 #[tokio::test]
