@@ -18,6 +18,7 @@ use axum::{
     response::{AppendHeaders, IntoResponse, Response},
     routing::post,
 };
+use futures_util::FutureExt;
 use reqwest::redirect::Policy;
 use std::{env, time::Duration};
 use steadfast::{
@@ -31,6 +32,8 @@ use steadfast::{
 use tokio::{net::TcpListener, sync::watch};
 use tower::Layer;
 
+/// How long a shutdown waits for what is being answered.
+const DRAIN: Duration = Duration::from_secs(20);
 /// For how long a crash blocks what was in flight. It can be short: whoever is wrongly taken for dead cannot commit any more.
 const LEASE: Duration = Duration::from_secs(1);
 /// A process that dies at work costs each receipt that it was sending an attempt; a receipt must survive a very bad day.
@@ -112,8 +115,11 @@ async fn main() -> Result<(), BoxError> {
         let _ = tokio::signal::ctrl_c().await;
         drop(stop);
     });
-    let server = axum::serve(listener, app).with_graceful_shutdown(stopped());
-    let (served, ()) = tokio::join!(server.into_future(), worker.run(stopped()));
-    tokio::time::timeout(Duration::from_secs(10), keys.drained()).await?;
+    let server = axum::serve(listener, app).with_graceful_shutdown(stopped()).into_future();
+    // clients that never end their request are not waited for longer than this
+    let late = stopped().then(|()| tokio::time::sleep(DRAIN)).map(Ok);
+    let serve = async { tokio::select!(served = server => served, late = late => late) };
+    let (served, ()) = tokio::join!(serve, worker.with_drain(DRAIN).run(stopped()));
+    tokio::time::timeout(DRAIN, keys.drained()).await?;
     Ok(served?)
 }

@@ -208,8 +208,12 @@ impl Drop for Restore {
 
 /// `after` from now; a moment decades away where the sum is beyond what an `Instant` holds.
 pub(crate) fn deadline_after(after: Duration) -> Instant {
-    let now = Instant::now();
-    now.checked_add(after).unwrap_or_else(|| now + FAR)
+    moment_after(Instant::now(), after)
+}
+
+/// The same, from a moment that is known.
+pub(crate) fn moment_after(moment: Instant, after: Duration) -> Instant {
+    moment.checked_add(after).unwrap_or_else(|| moment + FAR)
 }
 
 /// As far as "never" needs to be: thirty years.

@@ -126,6 +126,8 @@ pub mod idempotency;
 pub mod place;
 #[cfg(feature = "queue")]
 pub mod queue;
+#[cfg(any(feature = "idempotency", feature = "webhook"))]
+mod readied;
 pub mod registry;
 #[cfg(feature = "retry")]
 pub mod retry;

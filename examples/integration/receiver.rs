@@ -2,6 +2,7 @@
 
 use crate::{args::Receive, events::SECRET, seen};
 use axum::Router;
+use futures_util::FutureExt;
 use reqwest::redirect::Policy;
 use std::{num::NonZeroU32, time::Duration};
 use steadfast::{
@@ -17,6 +18,8 @@ use steadfast::{
 use tokio::{io::AsyncReadExt, net::TcpListener, sync::watch};
 use tower::ServiceBuilder;
 
+/// How long a shutdown waits for what is being answered.
+const DRAIN: Duration = Duration::from_secs(20);
 /// What the parent waits for.
 pub const READY: &str = "ready";
 
@@ -66,8 +69,11 @@ pub async fn run(options: Receive) -> Result<(), BoxError> {
 
     let listener = TcpListener::bind(&options.listen).await?;
     println!("{READY} {}", listener.local_addr()?);
-    let server = axum::serve(listener, app).with_graceful_shutdown(stopped());
-    let (served, ()) = tokio::join!(server.into_future(), worker.run(stopped()));
+    let server = axum::serve(listener, app).with_graceful_shutdown(stopped()).into_future();
+    // clients that never end their request are not waited for longer than this
+    let late = stopped().then(|()| tokio::time::sleep(DRAIN)).map(Ok);
+    let serve = async { tokio::select!(served = server => served, late = late => late) };
+    let (served, ()) = tokio::join!(serve, worker.with_drain(DRAIN).run(stopped()));
     Ok(served?)
 }
 

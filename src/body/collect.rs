@@ -1,8 +1,10 @@
+use super::{Failure, ReadTimeouts, timer::ReadTimer};
+use crate::error::{as_error, find};
 use bytes::{Buf, BufMut, Bytes, BytesMut};
 use http::HeaderMap;
-use http_body::Body;
-use http_body_util::BodyExt;
-use std::{fmt, pin::pin};
+use http_body::{Body, SizeHint};
+use http_body_util::LengthLimitError;
+use std::{fmt, future::poll_fn, pin::pin, task::Poll};
 
 /// A whole body.
 #[derive(Clone, Default, PartialEq, Eq)]
@@ -27,57 +29,129 @@ impl fmt::Debug for Collected {
 #[derive(Debug)]
 #[non_exhaustive]
 pub enum Unread<E> {
-    /// It is longer than the limit.
+    /// It is longer than the limit, or than the limit of a layer further out (`LengthLimitError` of `http-body-util` in the
+    /// chain of its error, as the bodies of tower-http's `RequestBodyLimitLayer` have it).
     TooLarge,
-    /// It broke off.
+    /// It failed with an error of its own.
     Broken(E),
+    /// It exceeded one of the [`ReadTimeouts`].
+    TooSlow,
 }
 
-/// Reads a body of at most `limit` bytes.
-///
-/// Of a longer one nothing is kept, but up to three limits more are read off, so that an HTTP/1 connection stays usable
-/// after the 413 that follows; a body that says it is longer than that is not read at all.
+/// Reads a body of at most `limit` bytes, under the default [`ReadTimeouts`]; see [`read_within`].
 ///
 /// # Errors
-/// [`Unread::TooLarge`], or the body's own error.
-pub async fn read<B: Body>(body: B, limit: usize) -> Result<Collected, Unread<B::Error>> {
-    let drained = limit.saturating_mul(4);
+/// As for [`read_within`].
+pub async fn read<B>(body: B, limit: usize) -> Result<Collected, Unread<B::Error>>
+where
+    B: Body,
+    B::Error: 'static,
+{
+    read_within(body, limit, ReadTimeouts::default()).await
+}
+
+/// Reads a body of at most `limit` bytes, within a time.
+///
+/// Of a longer body nothing is kept, but up to three limits more are read off, within the same time, so that an HTTP/1
+/// connection stays usable after the 413 that follows; a body that says it is longer than that is not read at all. A body that
+/// is there at once needs no timer; for any other a tokio runtime with time enabled is needed.
+///
+/// # Errors
+/// [`Unread::TooLarge`], [`Unread::TooSlow`], or the body's own error.
+pub async fn read_within<B>(body: B, limit: usize, timeouts: ReadTimeouts) -> Result<Collected, Unread<B::Error>>
+where
+    B: Body,
+    B::Error: 'static,
+{
+    read_off(body, limit, timeouts).await.map_err(|failure| failure.why)
+}
+
+/// [`read_within`], for layers that respond to the failure: the body's own error, whose type a response has no use for, is dropped.
+#[allow(dead_code, reason = "not every feature has a layer that reads requests")]
+pub(crate) async fn read_request<B>(body: B, limit: usize, timeouts: ReadTimeouts) -> Result<Collected, Failure>
+where
+    B: Body,
+    B::Error: 'static,
+{
+    read_off(body, limit, timeouts).await.map_err(Failure::without_error)
+}
+
+async fn read_off<B>(body: B, limit: usize, timeouts: ReadTimeouts) -> Result<Collected, Failure<B::Error>>
+where
+    B: Body,
+    B::Error: 'static,
+{
+    let most = limit.saturating_mul(4);
     let mut body = pin!(body);
     let hint = body.size_hint();
-    if hint.lower() > drained as u64 {
-        return Err(Unread::TooLarge);
+    if hint.lower() > most as u64 {
+        return Err(Failure::with_rest(Unread::TooLarge));
     }
-    // the first frame of most bodies is the whole of it: it is then given on without a copy
-    let mut first = Bytes::new();
-    let mut rest = BytesMut::new();
-    let (mut seen, mut trailers) = (0_usize, None);
-    while let Some(frame) = body.frame().await {
-        match frame.map_err(Unread::Broken)?.into_data() {
-            Ok(mut data) => {
-                let len = data.remaining();
-                seen = seen.saturating_add(len);
-                if seen > drained {
-                    return Err(Unread::TooLarge);
-                }
-                if seen > limit {
-                    (first, rest) = (Bytes::new(), BytesMut::new());
-                } else if seen == len {
-                    first = data.copy_to_bytes(len);
-                } else {
-                    if rest.is_empty() {
-                        let expected = usize::try_from(hint.lower()).unwrap_or(0).clamp(seen, limit);
-                        rest.reserve(expected);
-                        rest.put(std::mem::take(&mut first));
-                    }
-                    rest.put(data);
-                }
-            }
+    let mut timer = pin!(ReadTimer::new(timeouts));
+    let mut kept = Kept::default();
+    let mut trailers = None;
+    loop {
+        let seen = kept.seen;
+        let frame = poll_fn(|cx| match body.as_mut().poll_frame(cx) {
+            Poll::Ready(frame) => Poll::Ready(Some(frame)),
+            Poll::Pending => timer.as_mut().poll_elapsed(seen as u64, cx).map(|()| None),
+        });
+        let frame = match frame.await {
+            Some(Some(Ok(frame))) => frame,
+            Some(Some(Err(error))) if is_length_limit(&error) => return Err(Failure::with_rest(Unread::TooLarge)),
+            Some(Some(Err(error))) => return Err(Failure::without_rest(Unread::Broken(error))),
+            Some(None) => break,
+            // for certain it is too large already
+            None if kept.seen > limit => return Err(Failure::with_rest(Unread::TooLarge)),
+            None => return Err(Failure::with_rest(Unread::TooSlow)),
+        };
+        match frame.into_data() {
+            Ok(data) => kept.push(data, limit, &hint),
             Err(frame) => trailers = frame.into_trailers().ok().or(trailers),
         }
+        if kept.seen > most {
+            return Err(Failure::with_rest(Unread::TooLarge));
+        }
     }
-    if seen > limit {
-        return Err(Unread::TooLarge);
+    if kept.seen > limit {
+        return Err(Failure::without_rest(Unread::TooLarge));
     }
-    let data = if rest.is_empty() { first } else { rest.freeze() };
-    Ok(Collected { data, trailers })
+    Ok(Collected { data: kept.into_bytes(), trailers })
+}
+
+/// Whether a layer further out has a limit that the body exceeds.
+fn is_length_limit<E: 'static>(error: &E) -> bool {
+    as_error(error).is_some_and(|error| find::<LengthLimitError>(error).is_some())
+}
+
+/// What was read so far.
+#[derive(Default)]
+struct Kept {
+    seen: usize,
+    // the first frame of most bodies is the whole of it: it is then given on without a copy
+    first: Bytes,
+    rest: BytesMut,
+}
+
+impl Kept {
+    fn push(&mut self, mut data: impl Buf, limit: usize, hint: &SizeHint) {
+        let len = data.remaining();
+        self.seen = self.seen.saturating_add(len);
+        if self.seen > limit {
+            (self.first, self.rest) = (Bytes::new(), BytesMut::new());
+        } else if self.seen == len {
+            self.first = data.copy_to_bytes(len);
+        } else {
+            if self.rest.is_empty() {
+                let expected = usize::try_from(hint.lower()).unwrap_or(0).clamp(self.seen, limit);
+                self.rest.reserve(expected);
+                self.rest.put(std::mem::take(&mut self.first));
+            }
+            self.rest.put(data);
+        }
+    }
+
+    fn into_bytes(self) -> Bytes {
+        if self.rest.is_empty() { self.first } else { self.rest.freeze() }
+    }
 }

@@ -7,7 +7,8 @@
 //! | [`Watch`] | a response body that reports the outcome of the whole response |
 //! | `Prefetch` (feature `retry`) | a response body of which some was read ahead |
 //! | [`OrBody`] | the inner body, or one that a layer made |
-//! | [`read`] | a whole body, read under a limit that leaves the connection usable |
+//! | [`read`], [`read_within`] | a whole body, read under a limit of its length and [of its time](ReadTimeouts) that leaves the connection usable |
+//! | [`VerifiedLimit`] | the limit under which a layer has read and verified the body of a request, for the layers further in |
 //!
 //! ```
 //! use http_body_util::{BodyExt, Full};
@@ -22,6 +23,7 @@
 //! ```
 
 mod collect;
+mod failure;
 mod from_replay;
 mod grpc_frames;
 mod grpc_web;
@@ -29,12 +31,19 @@ mod kept;
 mod or_body;
 #[cfg(feature = "retry")]
 mod prefetch;
+mod read_timeouts;
 mod replay;
 mod status_place;
+mod timer;
 mod upload;
+mod verified_limit;
 mod watch;
 
-pub use collect::{Collected, Unread, read};
+#[allow(unused_imports, reason = "not every feature has a layer that reads requests")]
+pub(crate) use collect::read_request;
+pub use collect::{Collected, Unread, read, read_within};
+#[allow(unused_imports, reason = "as above")]
+pub(crate) use failure::{Failure, announce_close};
 pub use from_replay::FromReplay;
 #[cfg(feature = "queue")]
 pub(crate) use grpc_web::GrpcWeb;
@@ -44,5 +53,7 @@ pub use or_body::OrBody;
 pub use prefetch::Prefetch;
 #[cfg(feature = "retry")]
 pub(crate) use prefetch::Seen;
+pub use read_timeouts::ReadTimeouts;
 pub use replay::{LetGo, ReplayBody, ReplayError, ReplayHandle, SourceLost, tee};
+pub use verified_limit::VerifiedLimit;
 pub use watch::Watch;

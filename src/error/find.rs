@@ -35,6 +35,7 @@ pub fn as_error<E: 'static>(error: &E) -> Option<&(dyn Error + 'static)> {
         .or_else(|| known::<crate::classify::MaybeExecuted>(any))
         .or_else(|| known::<StoreError>(any))
         .or_else(|| known::<std::io::Error>(any))
+        .or_else(|| known::<http_body_util::LengthLimitError>(any))
         .or_else(|| crate::foreign::as_error(any))
 }
 

@@ -6,6 +6,8 @@ use std::{any::Any, error::Error};
 /// `any` as an error, if its type is one of an enabled foreign crate.
 pub(crate) fn as_error(any: &dyn Any) -> Option<&(dyn Error + 'static)> {
     let found: Option<&(dyn Error + 'static)> = io::as_error(any);
+    #[cfg(feature = "axum")]
+    let found = found.or_else(|| super::axum::as_error(any));
     #[cfg(feature = "hyper")]
     let found = found.or_else(|| super::h2::as_error(any)).or_else(|| super::hyper::as_error(any));
     #[cfg(feature = "reqwest")]

@@ -1,6 +1,10 @@
 //! What the errors of other crates say, one file a crate; knows nothing of this crate but the error module.
 
 mod all;
+#[cfg(feature = "axum")]
+mod axum;
+#[cfg(feature = "webhook")]
+mod body_limit;
 #[cfg(feature = "hyper")]
 mod h2;
 #[cfg(feature = "hyper")]
@@ -21,6 +25,8 @@ pub(crate) use self::hyper::Capture;
 #[cfg(feature = "tonic")]
 pub(crate) use self::tonic::{Status, status};
 pub(crate) use all::{as_error, client, judge};
+#[cfg(feature = "webhook")]
+pub(crate) use body_limit::extract_up_to;
 pub(crate) use kind::{Client, Kind};
 #[cfg(feature = "idempotency")]
 pub(crate) use uri::original_uri;

@@ -1,4 +1,5 @@
 use super::{InFlight, OnUnknown};
+use crate::body::ReadTimeouts;
 use http::Method;
 use std::{sync::Arc, time::Duration};
 
@@ -32,6 +33,7 @@ pub struct Config {
     #[cfg_attr(feature = "serde", serde(with = "crate::setting::duration"))]
     pub(super) hold: Duration,
     pub(super) request_limit: usize,
+    pub(super) read_timeouts: ReadTimeouts,
     pub(super) response_limit: usize,
     pub(super) in_flight: InFlight,
     pub(super) max_waiting: usize,
@@ -93,10 +95,19 @@ impl Config {
         self
     }
 
-    /// The longest request body, in bytes. A longer one is answered with 413.
+    /// The longest request body, in bytes. A longer one is answered with 413. For a request that a layer further out has verified
+    /// under a larger limit ([`VerifiedLimit`](crate::body::VerifiedLimit)), that limit counts.
     #[must_use]
     pub const fn with_request_limit(mut self, bytes: usize) -> Self {
         self.request_limit = bytes;
+        self
+    }
+
+    /// Sets how long a request body may take to arrive; a slower one is answered with 408. Default: 10 s without data, 30 s and
+    /// 1 s per 64 KiB in all.
+    #[must_use]
+    pub const fn with_read_timeouts(mut self, timeouts: ReadTimeouts) -> Self {
+        self.read_timeouts = timeouts;
         self
     }
 
@@ -179,6 +190,7 @@ impl Default for Config {
             keep: Self::KEEP,
             hold: Self::HOLD,
             request_limit: Self::REQUEST_LIMIT,
+            read_timeouts: ReadTimeouts::default(),
             response_limit: Self::RESPONSE_LIMIT,
             in_flight: InFlight::Refuse,
             max_waiting: Self::MAX_WAITING,

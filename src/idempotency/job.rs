@@ -10,11 +10,13 @@ use super::{
     refusal::{Refusal, Said},
     start::Start,
     state::result,
+    turn::turn,
 };
 use crate::{
     body::{Collected, FromReplay},
     error::BoxError,
     foreign::original_uri,
+    readied::Readied,
     telemetry::event,
     token::Token,
 };
@@ -39,9 +41,9 @@ pub(super) struct Job {
 
 impl Job {
     /// Claim, work, record, tell.
-    pub(super) async fn run<S, B, RB>(self, inner: S, mut caller: Caller<RB, S::Error>)
+    pub(super) async fn run<S, B, RB>(self, mut inner: Readied<S>, mut caller: Caller<RB, S::Error>)
     where
-        S: Service<Request<B>, Response = Response<RB>> + Send,
+        S: Service<Request<B>, Response = Response<RB>> + Clone + Send,
         S::Future: Send,
         S::Error: Send,
         B: FromReplay + Send,
@@ -54,7 +56,8 @@ impl Job {
         // whatever becomes of it, a panic or the end of the runtime included
         let _leaves = Leaves(&ledger);
         let unknown = |begin: &Begin| unknown(&key, begin, &parts, &body.data);
-        let start = ledger.start(begin, &mut caller, unknown).await;
+        // who waits for the store, for another request or for a hook holds no place below
+        let start = inner.beside(ledger.start(begin, &mut caller, unknown)).await;
         let attempt = match &start {
             Start::Run(attempt) => *attempt,
             Start::Record(_) | Start::Open | Start::Say(_) => 1,
@@ -72,6 +75,7 @@ impl Job {
                 return Box::pin(unclaimed(&ledger, inner, request(parts), caller)).await;
             }
             Start::Record(found) => {
+                drop(inner);
                 held(&ledger, &claim, Box::pin(record_found(&ledger, found, caller)).as_mut()).await;
             }
             Start::Run(attempt) => {
@@ -80,9 +84,7 @@ impl Job {
                 }
                 parts.extensions.insert(claim.clone());
                 ask_for_identity(&mut parts.headers);
-                let running = state.run();
                 held(&ledger, &claim, pin!(work(&ledger, &claim, inner, request(parts), caller))).await;
-                drop(running);
             }
         }
         let Shared { sweeps, store, config, .. } = &*ledger.shared;
@@ -152,8 +154,12 @@ fn unknown(key: &IdempotencyKey, begin: &Begin, parts: &Parts, body: &Bytes) -> 
 }
 
 /// The store is down and the handler runs all the same, once for each time that its request comes.
-async fn unclaimed<S, B, RB>(ledger: &Ledger, mut inner: S, request: Request<B>, caller: Caller<RB, S::Error>)
-where
+async fn unclaimed<S, B, RB>(
+    ledger: &Ledger,
+    mut inner: Readied<S>,
+    request: Request<B>,
+    mut caller: Caller<RB, S::Error>,
+) where
     S: Service<Request<B>, Response = Response<RB>> + Send,
     S::Future: Send,
     S::Error: Send,
@@ -161,6 +167,9 @@ where
     RB: Send,
 {
     ledger.shared.state.count_failed_open();
+    if let Err(why) = turn(&mut inner, &mut caller).await {
+        return why.reply(caller);
+    }
     match Caught::new(async move { inner.call(request).await }).await {
         Ok(Ok(response)) => {
             let (head, body) = response.into_parts();
@@ -186,8 +195,13 @@ async fn record_found<B, E>(ledger: &Ledger, found: StoredResponse, caller: Call
     }
 }
 
-async fn work<S, B, RB>(ledger: &Ledger, claim: &Claim, mut inner: S, request: Request<B>, caller: Caller<RB, S::Error>)
-where
+async fn work<S, B, RB>(
+    ledger: &Ledger,
+    claim: &Claim,
+    mut inner: Readied<S>,
+    request: Request<B>,
+    mut caller: Caller<RB, S::Error>,
+) where
     S: Service<Request<B>, Response = Response<RB>> + Send,
     S::Future: Send,
     S::Error: Send,
@@ -195,6 +209,15 @@ where
     RB: Body<Data = Bytes> + Send,
     RB::Error: Into<BoxError>,
 {
+    match turn(&mut inner, &mut caller).await {
+        Err(why) => return Box::pin(ledger.not_begun(claim.attempt(), why, caller)).await,
+        Ok(None) => {}
+        Ok(Some(since)) => match Box::pin(ledger.still_holds(claim, since, caller)).await {
+            Some(still) => caller = still,
+            None => return,
+        },
+    }
+    let _running = ledger.shared.state.run();
     let called = match caught(|| inner.call(request)) {
         Ok(future) => Caught::new(future).await,
         Err(payload) => Err(payload),

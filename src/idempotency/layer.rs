@@ -1,6 +1,7 @@
 use super::{
     Config, Idempotency, IdempotencyStore, InFlight, OnUnknown, Scope, Seal, seal::Sealing, state::State, sweep::Sweeps,
 };
+use crate::body::ReadTimeouts;
 use http::Method;
 use std::{fmt, mem, sync::Arc, time::Duration};
 use tower_layer::Layer;
@@ -82,6 +83,12 @@ impl IdempotencyLayer {
     #[must_use]
     pub fn with_request_limit(self, bytes: usize) -> Self {
         self.with(|config| config.with_request_limit(bytes))
+    }
+
+    /// Sets how long a request body may take to arrive: see [`Config::with_read_timeouts`].
+    #[must_use]
+    pub fn with_read_timeouts(self, timeouts: ReadTimeouts) -> Self {
+        self.with(|config| config.with_read_timeouts(timeouts))
     }
 
     /// 1 MiB unless said: see [`Config::with_response_limit`].

@@ -193,6 +193,11 @@ impl Ledger {
         }
     }
 
+    /// Renews the claim once, waiting no longer than `hold`.
+    pub(super) async fn renewed(&self) -> Result<Fenced, StoreError> {
+        self.within_hold(self.store().renew(self.fence, self.shared.config.lease())).await
+    }
+
     /// Holds the claim for as long as it is polled, up to a ceiling; `lost` is told when this run can no longer count on it.
     pub(super) async fn renew(&self, lost: impl Fn()) -> Infallible {
         let lease = self.shared.config.lease();

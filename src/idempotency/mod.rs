@@ -85,6 +85,7 @@
 //! | is malformed, or there more than once | 400 `malformed idempotency key` | | `INVALID_ARGUMENT` | mend the client |
 //! | is missing where one is required | 400 `idempotency key missing` | | `INVALID_ARGUMENT` | mend the client |
 //! | came with a body over the limit | 413 `request too large` | | `RESOURCE_EXHAUSTED` | mend the client |
+//! | came with a body that stopped, or took too long in all | 408 `request body too slow` | | `DEADLINE_EXCEEDED` | the same again |
 //! | came while the store was down | 503 `idempotency store unavailable` | 1 | UNAVAILABLE | the same again |
 //! | is completed, its record cannot be read here (another seal, a newer version, damage) | 503 `idempotency record unreadable` | 1 | UNAVAILABLE | the same again; never run again |
 //! | came to a handler that panicked, or an inner error, before | 500 `handler panicked`, `handler failed`, replayed | | INTERNAL | ask what was done |
@@ -114,6 +115,12 @@
 //! ([`Claim::derive`]); `examples/recovery.rs` does. A run that lost its claim to another gives its caller the other's answer, never
 //! its own. A handler that can stop half way awaits [`Claim::lost`]: another run has the key, or the store was away for a lease, or
 //! the claim was renewed for as long as it may be (`with_renew_for`).
+//!
+//! The inner service is not kept ready while a request waits for its body, for the store, for another request or for a hook: a
+//! `concurrency_limit` below the layer has its place back meanwhile, and a clone of the service is polled until it is ready before
+//! the handler is called. If that readiness fails, the caller gets its error and the key is free; a caller that leaves before there
+//! is a place has executed nothing, and its key is free too. (After a run of unknown outcome was taken over, the claim lapses
+//! instead, so that the next run knows of the first.)
 //!
 //! A claim whose handler never began is no unknown outcome: when the store did not answer `begin` in time, the claim is given back as
 //! soon as the store answers. From then on, as after [`NotExecuted`], the store lets no `begin` of that claim take the key, however late
@@ -163,7 +170,8 @@
 //! | `with_lease` | 30 s, at least 30 ms | how long a crash blocks its key; renewed at a third while the handler runs |
 //! | `with_renew_for` | 1 h, at least a lease | longer than any handler; one that hangs does not hold its key for ever |
 //! | `with_keep` | 24 h from completion, not sliding | longer than clients retry |
-//! | `with_request_limit` | 1 MiB | it is held in memory, for the fingerprint |
+//! | `with_request_limit` | 1 MiB, or the limit under which a layer further out [verified](crate::body::VerifiedLimit) the body, if that is larger | it is held in memory, for the fingerprint |
+//! | `with_read_timeouts` | 10 s without data; in all 30 s and 1 s per 64 KiB received | a caller that stops sending must not occupy a connection for ever; see [`ReadTimeouts`](crate::body::ReadTimeouts) |
 //! | `with_response_limit` | 1 MiB, and 64 KiB of headers and trailers | it is stored |
 //! | `with_hold` | 2 s | how long a caller waits for one answer of the store; `begin` is tried twice |
 //! | `with_in_flight` | [`InFlight::Refuse`] | who waits takes a connection |
@@ -181,8 +189,8 @@
 //!
 //! All services of one layer, and clones of both, share store, settings, name and tasks; a clone of another name shares the tasks, so
 //! that `drained` of each waits for all. Applied twice with one store, the
-//! inner layer passes the request on. `poll_ready` is the inner service's, and the instance that was ready is the one that is
-//! called. Leases and expiry are by the store's clock. `begin` is repeated with the same token when its reply is lost, so that
+//! inner layer passes the request on. `poll_ready` is the inner service's, and the instance that is called is one that was
+//! ready; it is not held ready while a request waits. Leases and expiry are by the store's clock. `begin` is repeated with the same token when its reply is lost, so that
 //! this is no conflict with oneself; a claim whose reply never came is given back. Who waits and leaves has claimed nothing and costs
 //! nothing. A record that the store does not take is
 //! tried again in the background for as long as the process lives, and the key is never freed for it. The layer needs a tokio
@@ -196,7 +204,7 @@
 //! | name | kind | labels besides `name` |
 //! | --- | --- | --- |
 //! | `steadfast_idempotency_requests_total` | counter | `result`: what a keyed request came to, one of those below |
-//! | `steadfast_idempotency_refusals_total` | counter | `reason`: `missing`, `malformed`, `too_large`, `broken_off`, `in_flight`, `unknown`, `mismatch`, `not_retained`, `store_down`, `unreadable`, `failed`, `panicked`, `rolled_back`, `cut_off` |
+//! | `steadfast_idempotency_refusals_total` | counter | `reason`: `missing`, `malformed`, `too_large`, `too_slow`, `broken_off`, `in_flight`, `unknown`, `mismatch`, `not_retained`, `store_down`, `unreadable`, `failed`, `panicked`, `rolled_back`, `cut_off` |
 //! | `steadfast_idempotency_failed_open_total` | counter | `reason`: `store_down` |
 //! | `steadfast_idempotency_begin_seconds`, `_complete_seconds` | histogram | |
 //! | `steadfast_idempotency_running` | gauge | `state`: `running` |
@@ -207,7 +215,7 @@
 //! | `replay` | was answered from the record, or with what a hook found |
 //! | `conflict` | 409: the key was at work, or of unknown outcome |
 //! | `mismatch` | 422 |
-//! | `refused` | 400, 413: no key, a malformed one, a body that is too long or broke off |
+//! | `refused` | 400, 408, 413: no key, a malformed one, a body that is too long, too slow, or broke off |
 //! | `store_error` | 503: the store did not say what it has; or the request ran without a claim (`with_fail_open`) |
 //! | `lease_lost` | ran, and its claim was another's when it ended |
 //! | `not_retained` | 409: done before, its answer was not kept |
@@ -247,6 +255,7 @@ mod state;
 mod store;
 mod sweep;
 mod tasks;
+mod turn;
 
 pub use crate::token::{StoreId, Token};
 pub use body::IdempotencyBody;

@@ -1,7 +1,7 @@
 //! What the layer says by itself.
 
 use super::{IdempotencyBody, StoredResponse, state::result};
-use crate::answer::Problem;
+use crate::{answer::Problem, body::Unread};
 use http::{HeaderName, HeaderValue, Response, StatusCode};
 use std::{sync::Arc, time::Duration};
 
@@ -10,6 +10,7 @@ const REPLAYED: HeaderName = HeaderName::from_static("idempotent-replayed");
 const SOON: Duration = Duration::from_secs(1);
 
 const INVALID_ARGUMENT: i32 = 3;
+const DEADLINE_EXCEEDED: i32 = 4;
 const FAILED_PRECONDITION: i32 = 9;
 const UNAVAILABLE: i32 = 14;
 
@@ -19,6 +20,7 @@ pub(super) enum Refusal {
     Missing,
     Malformed(&'static str),
     TooLarge,
+    TooSlow,
     BrokenOff,
     InFlight,
     Mismatch,
@@ -44,10 +46,19 @@ pub(super) enum Said {
 }
 
 impl Refusal {
+    /// Of a request whose body was not read.
+    pub(super) const fn of_body(why: &Unread<()>) -> Self {
+        match why {
+            Unread::TooLarge => Self::TooLarge,
+            Unread::TooSlow => Self::TooSlow,
+            Unread::Broken(()) => Self::BrokenOff,
+        }
+    }
+
     /// What a request came to that was answered so, in metrics.
     pub(super) const fn result(self) -> &'static str {
         match self {
-            Self::Missing | Self::Malformed(_) | Self::TooLarge | Self::BrokenOff => result::REFUSED,
+            Self::Missing | Self::Malformed(_) | Self::TooLarge | Self::TooSlow | Self::BrokenOff => result::REFUSED,
             Self::InFlight | Self::Unknown => result::CONFLICT,
             Self::Mismatch => result::MISMATCH,
             Self::NotRetained => result::NOT_RETAINED,
@@ -63,6 +74,7 @@ impl Refusal {
             Self::Missing => "missing",
             Self::Malformed(_) => "malformed",
             Self::TooLarge => "too_large",
+            Self::TooSlow => "too_slow",
             Self::BrokenOff => "broken_off",
             Self::InFlight => "in_flight",
             Self::Mismatch => "mismatch",
@@ -84,6 +96,9 @@ impl Refusal {
             Self::Missing => Problem::new(StatusCode::BAD_REQUEST, "idempotency key missing"),
             Self::Malformed(why) => Problem::new(StatusCode::BAD_REQUEST, "malformed idempotency key").with_detail(why),
             Self::TooLarge => Problem::new(StatusCode::PAYLOAD_TOO_LARGE, "request too large"),
+            Self::TooSlow => Problem::new(StatusCode::REQUEST_TIMEOUT, "request body too slow")
+                .with_detail("nothing was executed")
+                .with_grpc_code(DEADLINE_EXCEEDED),
             Self::BrokenOff => Problem::new(StatusCode::BAD_REQUEST, "request body broke off"),
             Self::InFlight => conflict("request in flight")
                 .with_detail("the first request with this key has not been answered yet")

@@ -6,9 +6,10 @@ use super::{
     refusal::{Refusal, Said},
 };
 use crate::{
-    body::{FromReplay, Unread, read},
+    body::{FromReplay, VerifiedLimit, read_request},
     classify::GrpcFormat,
     error::BoxError,
+    readied::Readied,
     telemetry::in_current_span,
 };
 use bytes::Bytes;
@@ -34,7 +35,7 @@ pub struct Idempotency<S> {
 
 impl<S, B, RB> Service<Request<B>> for Idempotency<S>
 where
-    // Clone: the readied one goes with the request, while its body arrives. Send, 'static: into a task of its own.
+    // Clone: the readied one goes with the request, and a clone takes its place while the request waits. Send, 'static: into a task of its own.
     S: Service<Request<B>, Response = Response<RB>> + Clone + Send + 'static,
     S::Future: Send,
     // it comes back from that task as it is, so that `Infallible` stays `Infallible`
@@ -59,7 +60,7 @@ where
         };
         let clone = self.inner.clone();
         let ready = mem::replace(&mut self.inner, clone);
-        ResponseFuture::keyed(Box::pin(keyed(self.shared.clone(), ready, request, key)))
+        ResponseFuture::keyed(Box::pin(keyed(self.shared.clone(), Readied::new(ready), request, key)))
     }
 }
 
@@ -89,12 +90,12 @@ impl Shared {
 
 async fn keyed<S, B, RB>(
     shared: Arc<Shared>,
-    inner: S,
+    mut inner: Readied<S>,
     request: Request<B>,
     key: Result<IdempotencyKey, Refusal>,
 ) -> Result<Response<IdempotencyBody<RB>>, S::Error>
 where
-    S: Service<Request<B>, Response = Response<RB>> + Send + 'static,
+    S: Service<Request<B>, Response = Response<RB>> + Clone + Send + 'static,
     S::Future: Send,
     S::Error: Send + 'static,
     B: FromReplay + Send + 'static,
@@ -105,13 +106,16 @@ where
     let grpc = GrpcFormat::answer_to(&parts.headers);
     // No claim before the whole body is here: who breaks off has done nothing. Refused requests are read as well, since an
     // unread one costs the connection.
-    let body = read(body, shared.config.request_limit).await.map_err(|unread| match unread {
-        Unread::TooLarge => Refusal::TooLarge,
-        Unread::Broken(_) => Refusal::BrokenOff,
-    });
+    let limit = VerifiedLimit::or(shared.config.request_limit, &parts.extensions);
+    let body = inner.beside(read_request(body, limit, shared.config.read_timeouts)).await;
     let (key, body) = match (key, body) {
         (Ok(key), Ok(body)) => (key, body),
-        (Err(refusal), _) | (_, Err(refusal)) => return Ok(shared.refuse(refusal, grpc)),
+        (Err(refusal), Ok(_)) => return Ok(shared.refuse(refusal, grpc)),
+        (key, Err(failure)) => {
+            let mut response = shared.refuse(key.err().unwrap_or_else(|| Refusal::of_body(&failure.why)), grpc);
+            failure.announce(parts.version, response.headers_mut());
+            return Ok(response);
+        }
     };
 
     let (tell, told) = oneshot::channel();

@@ -1,15 +1,10 @@
 mod keep;
+mod receive;
 
-use super::{Enqueued, NewMessage, Queue, panic::caught};
-use crate::{
-    answer::Problem,
-    body::{Unread, read},
-    dedupe::DedupeKeys,
-    error::BoxFuture,
-    telemetry::event,
-};
+use super::{NewMessage, Queue, panic::caught};
+use crate::{body::ReadTimeouts, dedupe::DedupeKeys, error::BoxFuture, telemetry::event};
 use bytes::Bytes;
-use http::{HeaderMap, HeaderValue, Request, Response, StatusCode, header, request::Parts};
+use http::{HeaderMap, Method, Request, Response, request::Parts};
 use http_body::Body;
 use http_body_util::Full;
 use std::{
@@ -29,6 +24,9 @@ type Of<T> = Arc<dyn Fn(&Parts) -> T + Send + Sync>;
 pub struct Accept {
     queue: Queue,
     limit: usize,
+    read_timeouts: ReadTimeouts,
+    deadline: Duration,
+    methods: Arc<[Method]>,
     retry_after: Duration,
     dedupe_for: Duration,
     dedupe: Of<Option<DedupeKeys>>,
@@ -40,6 +38,8 @@ pub struct Accept {
 impl Accept {
     /// Bytes of a body that are accepted by default: 1 MiB.
     pub const LIMIT: usize = 1 << 20;
+    /// The longest wait for the store by default: 3 s, in which Slack expects a response.
+    pub const DEADLINE: Duration = Duration::from_secs(3);
     /// What a caller is told to wait by default when the store fails: 5 s.
     pub const RETRY_AFTER: Duration = Duration::from_secs(5);
 
@@ -47,6 +47,9 @@ impl Accept {
         Self {
             queue,
             limit: Self::LIMIT,
+            read_timeouts: ReadTimeouts::default(),
+            deadline: Self::DEADLINE,
+            methods: Arc::new([Method::POST]),
             retry_after: Self::RETRY_AFTER,
             dedupe_for: NewMessage::DEDUPE_FOR,
             dedupe: Arc::new(keep::dedupe),
@@ -56,10 +59,40 @@ impl Accept {
         }
     }
 
-    /// The longest body that is accepted, in bytes. A longer one is answered 413.
+    /// Sets the longest body that is accepted, in bytes. A longer one is answered 413. Default: 1 MiB. For a request that a layer
+    /// further out has verified under a larger limit ([`VerifiedLimit`](crate::body::VerifiedLimit)), that limit counts.
     #[must_use]
     pub const fn with_limit(mut self, bytes: usize) -> Self {
         self.limit = bytes;
+        self
+    }
+
+    /// Sets how long a body may take to arrive; a slower one is answered 408. Default: 10 s without data, 30 s and 1 s per 64 KiB
+    /// in all.
+    #[must_use]
+    pub const fn with_read_timeouts(mut self, timeouts: ReadTimeouts) -> Self {
+        self.read_timeouts = timeouts;
+        self
+    }
+
+    /// Sets the longest wait for the store, counted from the end of the body; then the answer is 503 with `Retry-After`. Default:
+    /// 3 s.
+    ///
+    /// A message whose store did not answer in time may be stored all the same, or later. Where the sender's repetition has the same
+    /// dedupe key, it is a duplicate and not a second message. The time that the body takes is limited by
+    /// [`with_read_timeouts`](Self::with_read_timeouts): how fast it arrives is up to the sender.
+    #[must_use]
+    pub const fn with_deadline(mut self, deadline: Duration) -> Self {
+        self.deadline = deadline;
+        self
+    }
+
+    /// Sets the methods whose requests are accepted; all others are answered 405. Default: POST. A safe method (GET, HEAD,
+    /// OPTIONS, TRACE) is never accepted, whatever is set here: its sender does not expect that anything is stored (RFC 9110,
+    /// 9.2.1).
+    #[must_use]
+    pub fn with_methods(mut self, methods: impl IntoIterator<Item = Method>) -> Self {
+        self.methods = methods.into_iter().filter(|method| !method.is_safe()).collect();
         self
     }
 
@@ -107,9 +140,9 @@ impl Accept {
         self
     }
 
-    /// The message, or the answer where a closure that makes it panics: nothing is guessed in its place, since a message without
+    /// Returns `None` if a closure that makes a part of the message panics: nothing is guessed in its place, since a message without
     /// its destination or its keys is another one.
-    fn message(&self, parts: &Parts, body: Bytes) -> Result<NewMessage, Box<Response<Full<Bytes>>>> {
+    fn message(&self, parts: &Parts, body: Bytes) -> Option<NewMessage> {
         let made = caught(|| NewMessage {
             body,
             headers: (self.headers)(parts),
@@ -120,55 +153,13 @@ impl Accept {
             ..NewMessage::default()
         });
         let changed = self.queue.counters().is_unmade(made.is_err());
-        made.map_err(|panic| {
+        let failed = |panic: String| {
             if changed {
                 event!(ERROR, "accept() stores nothing: a closure panicked", queue = self.queue.name(), error = panic);
             }
-            Box::new(problem(Problem::new(StatusCode::INTERNAL_SERVER_ERROR, "not stored")))
-        })
-    }
-
-    async fn accept<B: Body>(self, request: Request<B>) -> Response<Full<Bytes>> {
-        let (parts, body) = request.into_parts();
-        // read also where the answer is no: the connection stays usable
-        let read = read(body, self.limit).await;
-        // RFC 9110, 9.2.1: who asks with such a method expects that nothing happens
-        if parts.method.is_safe() {
-            let mut response = problem(Problem::new(StatusCode::METHOD_NOT_ALLOWED, "not a delivery"));
-            response.headers_mut().insert(header::ALLOW, HeaderValue::from_static("POST"));
-            return response;
-        }
-        let body = match read {
-            Ok(body) => body.data,
-            Err(Unread::TooLarge) => {
-                return problem(Problem::new(StatusCode::PAYLOAD_TOO_LARGE, "body too large"));
-            }
-            Err(_) => return problem(Problem::new(StatusCode::BAD_REQUEST, "body broke off")),
         };
-        let message = match self.message(&parts, body) {
-            Ok(message) => message,
-            Err(response) => return *response,
-        };
-        match self.queue.enqueue(message).await {
-            Ok(Enqueued::New(id)) => accepted(format!("{{\"id\":\"{id}\"}}")),
-            Ok(Enqueued::Duplicate(id)) => accepted(format!("{{\"id\":\"{id}\",\"duplicate\":true}}")),
-            // told to the queue's counters and events already
-            Err(_) => {
-                problem(Problem::new(StatusCode::SERVICE_UNAVAILABLE, "not stored").with_retry_after(self.retry_after))
-            }
-        }
+        made.map_err(failed).ok()
     }
-}
-
-fn accepted(json: String) -> Response<Full<Bytes>> {
-    let mut response = Response::new(Full::from(json));
-    *response.status_mut() = StatusCode::ACCEPTED;
-    response.headers_mut().insert(header::CONTENT_TYPE, HeaderValue::from_static("application/json"));
-    response
-}
-
-fn problem(problem: Problem) -> Response<Full<Bytes>> {
-    problem.into_response(None).map(Full::new)
 }
 
 // Any body: it ends here, so none has to be made again.
@@ -176,7 +167,7 @@ impl<B> Service<Request<B>> for Accept
 where
     B: Body + Send + 'static,
     B::Data: Send,
-    B::Error: Send,
+    B::Error: Send + 'static,
 {
     type Response = Response<Full<Bytes>>;
     type Error = Infallible;
@@ -189,7 +180,7 @@ where
 
     fn call(&mut self, request: Request<B>) -> Self::Future {
         let accept = self.clone();
-        Box::pin(async move { Ok(accept.accept(request).await) })
+        Box::pin(async move { Ok(accept.receive(request).await) })
     }
 }
 

@@ -19,6 +19,8 @@ pub(super) struct Counters {
     pub(super) lost: AtomicU64,
     /// Whether the last request could not be made into a message.
     unmade: AtomicBool,
+    /// The last enqueue was not stored.
+    failing: AtomicBool,
     found: Mutex<Option<Stats>>,
 }
 
@@ -34,6 +36,16 @@ impl Counters {
     /// Returns whether that is a change.
     pub(super) fn is_unmade(&self, unmade: bool) -> bool {
         self.unmade.load(Relaxed) != unmade && self.unmade.swap(unmade, Relaxed) != unmade
+    }
+
+    /// Whether the enqueue before this one, which failed, was stored.
+    pub(super) fn is_first_failure(&self) -> bool {
+        !self.failing.swap(true, Relaxed)
+    }
+
+    /// Whether the enqueue before this one, which was stored, failed.
+    pub(super) fn was_failing(&self) -> bool {
+        self.failing.load(Relaxed) && self.failing.swap(false, Relaxed)
     }
 
     pub(super) fn found(&self, stats: Stats) {

@@ -67,6 +67,9 @@ impl Queue {
         let Shared { name, store, counters } = &*self.shared;
         match store.enqueue(name, messages).await {
             Ok(answers) => {
+                if counters.was_failing() {
+                    event!(INFO, "messages are stored again", queue = &**name);
+                }
                 for answer in &answers {
                     let (counter, result) = match answer {
                         Enqueued::New(_) => (&counters.enqueued, "new"),
@@ -77,13 +80,23 @@ impl Queue {
                 }
                 Ok(answers)
             }
-            Err(error) => {
-                Counters::add(&counters.unstored);
-                count(names::QUEUE_ENQUEUED, name, ("result", "unstored"));
-                event!(WARN, "not enqueued: the store failed", queue = &**name, error = error.to_string());
-                Err(error)
-            }
+            Err(error) => Err(self.given_up(error)),
         }
+    }
+
+    /// A message was not stored, as far as this process knows: in the counters, and as an event where the call before was stored.
+    #[allow(clippy::if_same_then_else, reason = "without the feature `tracing` there are no events")]
+    pub(super) fn given_up(&self, error: StoreError) -> StoreError {
+        let Shared { name, counters, .. } = &*self.shared;
+        Counters::add(&counters.unstored);
+        count(names::QUEUE_ENQUEUED, name, ("result", "unstored"));
+        let error_text = error.to_string();
+        if counters.is_first_failure() {
+            event!(WARN, "message not stored, further ones are logged at DEBUG", queue = &**name, error = error_text);
+        } else {
+            event!(DEBUG, "message not stored", queue = &**name, error = error_text);
+        }
+        error
     }
 
     /// How many messages are in which state. The registry shows what the last call found.

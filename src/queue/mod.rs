@@ -122,12 +122,14 @@
 //! | 202 `{"id":".."}` | it is stored, durably if the store is |
 //! | 202 `{"id":"..","duplicate":true}` | one of its dedupe keys is known: nothing was stored, the id is the first one's |
 //! | 400 | the body broke off |
-//! | 405 | a safe method (GET, HEAD, OPTIONS, TRACE): nothing is stored |
-//! | 413 | the body is longer than the limit |
+//! | 405 with `Allow` | any method but POST, unless [`Accept::with_methods`] allows it: nothing is stored |
+//! | 408 | the body stopped for 10 s, or took longer in all than the [`ReadTimeouts`](crate::body::ReadTimeouts) allow |
+//! | 413 | the body is longer than the limit, or than that of a layer further out |
 //! | 500 | a closure of yours panicked (`with_topic`, `with_dedupe` and the like): nothing is stored |
-//! | 503 with `Retry-After` | the store failed; never a success |
+//! | 503 with `Retry-After` | the store failed, or did not answer within the deadline (3 s from the end of the body); never a success |
 //!
-//! Every no is problem+json (RFC 9457) and leaves an HTTP/1 connection usable. Dedupe keys are the
+//! Every refusal is problem+json (RFC 9457) and leaves an HTTP/1 connection usable, or announces its end (`Connection: close`) where a
+//! part of the body stays unread. Dedupe keys are the
 //! [`DedupeKeys`](crate::dedupe::DedupeKeys) that a layer before it put into the request (as
 //! `VerifyLayer` of the feature `webhook` does), else the `webhook-id`. A key is known within its queue and its message's
 //! destination: the messages of a fan-out have one key.
@@ -137,8 +139,8 @@
 //! with `x-github-` or `ce-`. Never `Authorization`, `Cookie`, what is marked as sensitive, or what has `signature`, `token`, `secret` or `hmac` in
 //! its name. [`Accept::with_headers`] chooses otherwise.
 //!
-//! A request that is dropped (the sender hangs up) while the store commits may be stored all the same: the sender repeats it, and
-//! its key makes it a duplicate.
+//! A request that is dropped (the sender hangs up) while the store commits may be stored all the same, and so may one that was answered
+//! 503 because its deadline was over: the sender repeats it, and its key makes it a duplicate. Without a key it is a second message.
 //!
 //! # Delivery
 //!
@@ -172,7 +174,10 @@
 //!
 //! | setting of [`Accept`] | default | |
 //! | --- | --- | --- |
-//! | `with_limit` | 1 MiB | bytes of a body |
+//! | `with_limit` | 1 MiB, or what `VerifyLayer` [verified](crate::body::VerifiedLimit), if that is larger | bytes of a body |
+//! | `with_read_timeouts` | 10 s without data; in all 30 s and 1 s per 64 KiB received | [`ReadTimeouts`](crate::body::ReadTimeouts), from 1 ms |
+//! | `with_deadline` | 3 s | the wait for the store; Slack expects a response in that time |
+//! | `with_methods` | POST | safe methods are never accepted |
 //! | `with_retry_after` | 5 s | when the store failed |
 //! | `with_dedupe_for` | 7 days | senders repeat for days; kept after the message is done, forgotten when it is purged |
 //!
@@ -226,9 +231,10 @@
 //! | `steadfast_queue_attempt_seconds` | | how long they took |
 //! | `steadfast_queue_dead_total` | `reason` | messages that a worker gave up |
 //!
-//! Events of `tracing` (target `steadfast`): DEBUG each attempt; WARN `message is dead`, `lease lost`, a step that failed (claim, settle,
-//! sweep, extending leases, readying the service) once for each change of its error, with an INFO when it no longer fails, a drain
-//! that reached its limit; ERROR a panic of a closure, a backoff or the shutdown signal. Bodies are in none of them; errors, which may quote an answer, are.
+//! Events of `tracing` (target `steadfast`): DEBUG each attempt; WARN `message is dead`, `lease lost`, the first enqueue that the store did
+//! not take (DEBUG for those after it, INFO once messages are stored again), a step that failed (claim, settle, sweep, extending leases,
+//! readying the service) once for each change of its error, with an INFO when it no longer fails, a drain that reached its limit; ERROR a
+//! panic of a closure, a backoff or the shutdown signal. Bodies are in none of them; errors, which may quote an answer, are.
 //!
 //! The registry lists a queue (kind `queue`) with what this process did (`enqueued_total`, `duplicates_total`, `unstored_total`, `running`,
 //! `done_total`, `retried_total`, `parked_total`, `dead_total`, `lease_lost_total`) and the states that the last [`Queue::stats`] found.

@@ -1,5 +1,8 @@
 use super::{Scheme, Verify};
-use crate::time::{Clock, SystemClock};
+use crate::{
+    body::ReadTimeouts,
+    time::{Clock, SystemClock},
+};
 use std::{fmt, sync::Arc};
 use tower_layer::Layer;
 
@@ -11,18 +14,26 @@ pub struct VerifyLayer {
     /// What each dedupe key begins with.
     pub(super) sources: Arc<[Box<str>]>,
     pub(super) clock: Arc<dyn Clock>,
-    pub(super) limit: usize,
+    /// `None`: the scheme's.
+    limit: Option<usize>,
+    pub(super) read_timeouts: ReadTimeouts,
 }
 
 impl VerifyLayer {
-    /// Bytes of a body that are read by default: 1 MiB.
+    /// The longest body, in bytes, of a scheme that has no limit of its own: 1 MiB.
     pub const LIMIT: usize = 1 << 20;
 
     /// Deliveries signed by this scheme; it gives the layer its name.
     pub fn new(scheme: impl Scheme) -> Self {
         let sources = scheme.sources().iter().map(|source| in_a_key(source)).collect();
-        let name = scheme.name().into();
-        Self { name, scheme: Arc::new(scheme), sources, clock: Arc::new(SystemClock), limit: Self::LIMIT }
+        Self {
+            name: scheme.name().into(),
+            scheme: Arc::new(scheme),
+            sources,
+            clock: Arc::new(SystemClock),
+            limit: None,
+            read_timeouts: ReadTimeouts::default(),
+        }
     }
 
     /// Another name, for metrics.
@@ -41,11 +52,26 @@ impl VerifyLayer {
         self
     }
 
-    /// The longest body that is read, in bytes: anybody can make this side hold so much. GitHub sends up to 25 MB.
+    /// Sets the longest body that is read, in bytes. Default: [the scheme's](Scheme::limit), for GitHub 25 MiB.
+    ///
+    /// Anybody can make this process hold so much for each connection, for as long as the [`ReadTimeouts`] allow: set it lower where
+    /// no delivery is as large. A verified request takes the limit along ([`VerifiedLimit`](crate::body::VerifiedLimit)): `accept()`,
+    /// `IdempotencyLayer` and the extractors of axum further in take a body of this length, whatever their own limits are.
     #[must_use]
     pub const fn with_limit(mut self, bytes: usize) -> Self {
-        self.limit = bytes;
+        self.limit = Some(bytes);
         self
+    }
+
+    /// Sets how long a body may take to arrive. Default: 10 s without data, 30 s and 1 s per 64 KiB in all.
+    #[must_use]
+    pub const fn with_read_timeouts(mut self, timeouts: ReadTimeouts) -> Self {
+        self.read_timeouts = timeouts;
+        self
+    }
+
+    pub(super) fn limit(&self) -> usize {
+        self.limit.unwrap_or_else(|| self.scheme.limit())
     }
 
     /// The clock by which timestamps are judged.
@@ -71,6 +97,9 @@ impl<S> Layer<S> for VerifyLayer {
 
 impl fmt::Debug for VerifyLayer {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("VerifyLayer").field("scheme", &self.scheme).field("limit", &self.limit).finish_non_exhaustive()
+        f.debug_struct("VerifyLayer")
+            .field("scheme", &self.scheme)
+            .field("limit", &self.limit())
+            .finish_non_exhaustive()
     }
 }

@@ -37,9 +37,11 @@
 //! | the inner service's | the signature is right |
 //! | 400 | the body broke off |
 //! | 401 | the signature is missing, malformed or does not match, or its timestamp is too far from now |
-//! | 413 | the body is longer than the limit |
+//! | 408 | the body stopped for 10 s, or took longer in all than the [`ReadTimeouts`](crate::body::ReadTimeouts) allow |
+//! | 413 | the body is longer than the limit, or than that of a layer further out (`RequestBodyLimitLayer` of tower-http) |
 //!
-//! Every no is problem+json (RFC 9457), says no more than the sender knows, and leaves an HTTP/1 connection usable.
+//! Every no is problem+json (RFC 9457), says no more than the sender knows, and leaves an HTTP/1 connection usable, or announces its end
+//! (`Connection: close`) where a part of the body stays unread.
 //!
 //! | scheme | header | signed | dedupe key |
 //! | --- | --- | --- | --- |
@@ -48,7 +50,8 @@
 //!
 //! | setting | default | unit, range |
 //! | --- | --- | --- |
-//! | `with_limit` | 1 MiB | bytes that are read before anything is known of the sender; GitHub sends up to 25 MB |
+//! | `with_limit` | the scheme's: 25 MiB for GitHub, else 1 MiB | bytes that are read before anything is known of the sender |
+//! | `with_read_timeouts` | 10 s without data; in all 30 s and 1 s per 64 KiB received | [`ReadTimeouts`](crate::body::ReadTimeouts), from 1 ms |
 //! | `with_clock` | the system's | for schemes with a timestamp |
 //! | `with_name` | the scheme's | label of metrics |
 //! | `with_source` | one source for each secret | within which dedupe keys are known |
@@ -74,17 +77,21 @@
 //!
 //! Guarantees. The raw bytes are checked, of any encoding, and the same bytes are passed on; nothing is passed on before the whole body was
 //! verified. Comparing takes a time that does not depend on how much of a signature is right. The request that is passed on has
-//! [`Verified`] and [`DedupeKeys`](crate::dedupe::DedupeKeys) in its extensions; a queue's `accept()` reads the latter. The readied instance
-//! is the one that is called, `poll_ready` is the inner service's, dropping the call drops the body or the inner call. Clones share the scheme. Secrets print as `***`.
+//! [`Verified`] and [`DedupeKeys`](crate::dedupe::DedupeKeys) in its extensions; a queue's `accept()` reads the latter. A verified request has the
+//! limit in its extensions as well ([`VerifiedLimit`](crate::body::VerifiedLimit)), so that `accept()`, `IdempotencyLayer` and the extractors of
+//! axum further in take what was verified, whatever their own limits are. `poll_ready` is the inner service's. A body that is there at once goes
+//! to the instance that was ready. While a body is waited for, that instance is dropped in exchange for a clone, so that a slow caller holds no
+//! place of a limit below; the clone is polled until it is ready once the delivery is verified, and an error of that readiness is the call's error.
+//! Dropping the call drops the body or the inner call. Clones share the scheme. Secrets print as `***`.
 //!
 //! Unlike the senders' own libraries: it is a layer, the body may be any bytes, several secrets may be right at once, and what is known again is
 //! said where deduplication can use it.
 //!
 //! | metric | label | |
 //! | --- | --- | --- |
-//! | `steadfast_webhook_deliveries_total` | `result`: `verified`, `missing`, `malformed`, `mismatch`, `out_of_time`, `too_large`, `broken` | deliveries that the layer saw |
+//! | `steadfast_webhook_deliveries_total` | `result`: `verified`, `missing`, `malformed`, `mismatch`, `out_of_time`, `too_large`, `too_slow`, `broken` | deliveries that the layer saw |
 //!
-//! Event: WARN `delivery refused` with name, scheme and result.
+//! Event: DEBUG `delivery refused` with name, scheme and result. It is no warning, since anybody can cause it.
 
 mod error;
 mod future;

@@ -3,7 +3,7 @@ pub(super) mod hex;
 
 pub use github::GitHub;
 
-use super::{Unverified, Verified};
+use super::{Unverified, Verified, VerifyLayer};
 use http::{HeaderMap, request::Parts};
 use std::{fmt::Debug, time::SystemTime};
 
@@ -49,6 +49,11 @@ pub trait Scheme: Debug + Send + Sync + 'static {
     /// the scheme, under which all its senders are one.
     fn sources(&self) -> Vec<String> {
         vec![self.name().to_owned()]
+    }
+
+    /// Returns the longest body that the sender sends, in bytes. Default: 1 MiB. [`VerifyLayer::with_limit`] overrides it.
+    fn limit(&self) -> usize {
+        VerifyLayer::LIMIT
     }
 }
 

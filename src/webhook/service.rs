@@ -28,7 +28,7 @@ where
     }
 
     fn call(&mut self, request: Request<B>) -> Self::Future {
-        // the readied one goes with the request, whose body is read before it is called
+        // the readied one goes with the request; while the body is waited for it is given back
         let clone = self.inner.clone();
         ResponseFuture::new(mem::replace(&mut self.inner, clone), self.layer.clone(), request)
     }

@@ -100,7 +100,7 @@ fn another_crate_is_named_only_where_it_is_at_home() {
     clean("src/foreign/all.rs", "fn f() { super::tower::judge() }\n");
     clean("src/foreign/mod.rs", "mod tower;\npub(crate) use tower::judge;\n");
     clean("src/idempotency/key.rs", "fn f(tower: &Tower) -> u8 { tower.hyper + Self::axum() }\n");
-    let said = "src/idempotency/key.rs:1: axum belongs in src/foreign/uri, src/place/axum";
+    let said = "src/idempotency/key.rs:1: axum belongs in src/foreign/axum, src/foreign/body_limit, src/foreign/uri, src/place/axum";
     for text in [
         "use axum::Router;\n",
         "use ::axum::Router;\n",

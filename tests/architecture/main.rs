@@ -22,6 +22,7 @@ const GROUND: &[&str] = &[
     "dedupe",
     "encoding",
     "error",
+    "readied",
     "registry",
     "setting",
     "sync",
@@ -44,13 +45,14 @@ const ROOMS: &[(&str, &[&str], &[&str])] = &[
     ("sync",      &[], &[]),
     ("telemetry", &[], &["sync"]),
     ("registry",  &[], &["sync"]),
+    ("readied",   &[], &[]),
     ("guide",     &[], &[]),
     // the ground floor: knows nothing of the patterns
     ("foreign",   &[], &["error::known"]),
     ("error",     &[], &["classify::MaybeExecuted", "foreign", "timeout::Elapsed"]),
     ("backoff",   &[], &["setting"]),
     ("classify",  &[], &["backoff", "body::Watch", "error", "foreign", "time", "timeout::Elapsed"]),
-    ("body",      &[], &["classify", "error"]),
+    ("body",      &[], &["attempt", "classify", "error", "setting"]),
     ("answer",    &[], &["body", "classify", "error", "timeout::Elapsed"]),
     ("timeout",   &[], &["answer", "attempt", "classify::GrpcFormat", "error"]),
     // the first floor: the patterns, strangers to each other
@@ -60,7 +62,7 @@ const ROOMS: &[(&str, &[&str], &[&str])] = &[
     ("queue",           GROUND, &[]),
     // the second floor: made of patterns
     ("dead_letter", GROUND, &["queue"]),
-    ("webhook",     GROUND, &[]),
+    ("webhook",     GROUND, &["foreign::extract_up_to"]),
     ("stack",       GROUND, &["circuit_breaker", "idempotency", "retry"]),
     // the edge: what other crates' types need, and the stores behind the patterns' traits
     ("place",   GROUND, &["idempotency", "queue", "retry"]),
@@ -71,7 +73,7 @@ const ROOMS: &[(&str, &[&str], &[&str])] = &[
 /// A crate whose types are named in one place only, and the files (`tower` stands for `tower.rs` and `tower/`) of that place.
 #[rustfmt::skip]
 const CRATES: &[(&str, &[&str])] = &[
-    ("axum",       &["src/foreign/uri", "src/place/axum"]),
+    ("axum",       &["src/foreign/axum", "src/foreign/body_limit", "src/foreign/uri", "src/place/axum"]),
     ("h2",         &["src/foreign/h2"]),
     ("hyper",      &["src/foreign/hyper", "src/place/hyper"]),
     ("hyper_util", &["src/foreign/hyper", "src/place/hyper"]),

@@ -79,6 +79,7 @@ fn the_page_for_api_designers_has_every_refusal_and_no_other() {
     // how a problem is made, up to its title
     let made = [
         ("BAD_REQUEST, ", "400"),
+        ("REQUEST_TIMEOUT, ", "408"),
         ("conflict(", "409"),
         ("PAYLOAD_TOO_LARGE, ", "413"),
         ("UNPROCESSABLE_ENTITY, ", "422"),

@@ -11,6 +11,7 @@ mod errors;
 mod hints;
 mod lost;
 mod outcomes;
+mod read_timeouts;
 mod registry;
 mod setting;
 mod table;

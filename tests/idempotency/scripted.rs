@@ -36,6 +36,8 @@ pub enum Fault {
     LosesReply,
     /// It is done, and no reply ever comes.
     Hangs,
+    /// It is done, and its reply takes so long.
+    Takes(Duration),
     /// It is still on its way for so long, and then done, whoever has stopped waiting; no reply ever comes.
     Late(Duration),
 }
@@ -59,6 +61,11 @@ impl Scripted {
     /// The next calls of this kind end so; those after them are done.
     pub fn next(&self, call: Call, faults: impl IntoIterator<Item = Fault>) {
         self.script.lock().unwrap().push((call, faults.into_iter().collect()));
+    }
+
+    /// From now on all calls are done.
+    pub fn clear(&self) {
+        self.script.lock().unwrap().clear();
     }
 
     pub fn calls(&self, call: Call) -> usize {
@@ -89,6 +96,11 @@ impl Scripted {
                 Fault::Hangs => {
                     let _ = work.await;
                     std::future::pending().await
+                }
+                Fault::Takes(time) => {
+                    let done = work.await;
+                    tokio::time::sleep(time).await;
+                    done
                 }
                 Fault::Late(by) => {
                     tokio::spawn(async move {

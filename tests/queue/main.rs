@@ -10,6 +10,7 @@
 )]
 
 mod accept;
+mod accept_deadline;
 mod dead_letters;
 mod deliver;
 mod lease;

@@ -22,6 +22,8 @@ use tokio::{sync::oneshot, task::JoinHandle, time::sleep};
 #[derive(Default)]
 pub(crate) struct Faults {
     pub(crate) enqueue: AtomicBool,
+    /// An enqueue never answers; with `true` it was done all the same.
+    pub(crate) hangs: Mutex<Option<bool>>,
     pub(crate) claim: AtomicBool,
     pub(crate) extend: AtomicBool,
     pub(crate) settle: AtomicBool,
@@ -55,6 +57,12 @@ impl Faults {
     }
 }
 
+impl Faults {
+    pub(crate) fn enqueue_hangs(&self, done: bool) {
+        *self.hangs.lock().unwrap() = Some(done);
+    }
+}
+
 impl QueueStore for FaultyStore {
     fn id(&self) -> StoreId {
         self.inner.id()
@@ -66,7 +74,16 @@ impl QueueStore for FaultyStore {
     ) -> BoxFuture<'a, Result<Vec<Enqueued>, StoreError>> {
         Box::pin(async move {
             self.faults.down(&self.faults.enqueue)?;
-            self.inner.enqueue(queue, batch).await
+            let hangs = *self.faults.hangs.lock().unwrap();
+            match hangs {
+                None => self.inner.enqueue(queue, batch).await,
+                Some(done) => {
+                    if done {
+                        self.inner.enqueue(queue, batch).await?;
+                    }
+                    std::future::pending().await
+                }
+            }
         })
     }
     fn claim<'a>(&'a self, queue: &'a str, claim: Claim) -> BoxFuture<'a, Result<Vec<Message>, StoreError>> {

@@ -9,6 +9,7 @@
     reason = "a test fails by panicking"
 )]
 
+mod accept;
 mod business;
 mod closures;
 mod contracts;

@@ -1,5 +1,5 @@
 //! What `VerifyLayer` lets through, and what it answers to the rest.
-#![cfg(all(feature = "webhook", feature = "queue", feature = "axum"))]
+#![cfg(all(feature = "webhook", feature = "queue", feature = "axum", feature = "idempotency", feature = "testing"))]
 #![allow(
     clippy::unwrap_used,
     clippy::expect_used,
@@ -13,4 +13,7 @@ mod connection;
 mod dedupe;
 mod github;
 mod layer;
+mod readiness;
+mod slow_bodies;
+mod sockets;
 mod support;

@@ -32,6 +32,9 @@ pub struct GitHub {
 }
 
 impl GitHub {
+    /// The longest body that GitHub sends, in bytes: 25 MiB. Source: GitHub Docs, "Webhook events and payloads" ("Payloads are
+    /// capped at 25 MB"), read as the larger of the two units.
+    pub const LIMIT: usize = 25 << 20;
     /// The longest window of a digest: 1 h.
     pub const LONGEST_DIGEST: Duration = Duration::from_secs(3600);
 
@@ -101,6 +104,10 @@ impl Scheme for GitHub {
 
     fn sources(&self) -> Vec<String> {
         self.secrets.iter().map(|secret| format!("{}:{}", self.name(), secret.tag())).collect()
+    }
+
+    fn limit(&self) -> usize {
+        Self::LIMIT
     }
 }
 
