@@ -10,9 +10,14 @@
     reason = "a test fails by panicking"
 )]
 
+mod callers;
 mod contracts;
 mod down;
 mod errors;
+mod outage;
+#[path = "../servers/pgbouncer.rs"]
+mod pgbouncer_server;
+mod pooler;
 #[path = "../servers/postgres.rs"]
 mod postgres_server;
 mod processes;
