@@ -9,6 +9,7 @@ use axum::{Router, body::Body, routing::post};
 use http::{Request, StatusCode};
 use std::{
     convert::Infallible,
+    fmt::Write as _,
     future::pending,
     ops::Range,
     sync::{Arc, Mutex},
@@ -125,7 +126,7 @@ impl Service {
     }
 
     /// Normal within [`RECOVERY`] after `back`, the second in which the server was there again.
-    async fn is_normal_soon_after(self, what: &str, back: u64) {
+    async fn recovers(self, what: &str, back: u64) {
         let end = back + RECOVERY + AFTER;
         self.at(end).await;
         let good = &self.good;
@@ -133,7 +134,7 @@ impl Service {
         for (kind, name) in KINDS.iter().enumerate() {
             let after: Vec<_> = (back..end).map(|second| good.rate(kind, second..second + 1)).collect();
             let (before, during) = (good.rate(kind, WARM..BEFORE), good.rate(kind, BEFORE + 1..back));
-            rows += &format!("{name:9} {before:6.1} before, {during:6.1} during, after: {after:?}\n");
+            writeln!(rows, "{name:9} {before:6.1} before, {during:6.1} during, after: {after:?}").unwrap();
         }
         println!("good a second, {what}, gone from {BEFORE} s to {back} s\n{rows}");
         for (kind, name) in KINDS.iter().enumerate() {
@@ -222,7 +223,7 @@ async fn a_service_is_normal_soon_after_its_server_was_stopped() {
     });
     let _server = server.await.unwrap();
     let back = service.seconds();
-    service.is_normal_soon_after("stopped", back).await;
+    service.recovers("stopped", back).await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -238,7 +239,7 @@ async fn a_service_is_normal_soon_after_its_server_was_stalled() {
     });
     let _server = server.await.unwrap();
     let back = service.seconds();
-    service.is_normal_soon_after("stalled", back).await;
+    service.recovers("stalled", back).await;
 }
 
 /// A standby takes over: connections that are open stay with the old server, which only reads from then on.
@@ -260,5 +261,5 @@ async fn a_service_is_normal_soon_after_a_failover_that_leaves_its_connections_w
     service.at(BEFORE).await;
     fail_over(&old, &new, &proxy).await;
     let back = service.seconds();
-    service.is_normal_soon_after("failed over", back).await;
+    service.recovers("failed over", back).await;
 }

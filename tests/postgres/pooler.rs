@@ -1,4 +1,4 @@
-//! PgBouncer in transaction mode, with the settings that the docs print.
+//! `PgBouncer` in transaction mode, with the settings that the docs print.
 
 use super::{
     pgbouncer_server::{PgBouncer, documented},
@@ -13,7 +13,7 @@ use steadfast::{
     queue::{Enqueued, NewMessage, Queue, QueueStore as _, Settle},
     store::postgres::{
         PostgresStore,
-        sqlx::{self, PgPool, Row as _, postgres::PgPoolOptions},
+        sqlx::{self, AssertSqlSafe, PgPool, Row as _, postgres::PgPoolOptions},
     },
     testing::{idempotency_contract, queue_contract},
 };
@@ -120,9 +120,9 @@ async fn behind_a_pooler_the_users_transaction_holds_record_and_message() {
                 store.enqueue_in(&mut tx, &receipts, keyed(key, &[key, "both"])).await.unwrap();
                 store.complete_in(&mut tx, &claim, &answer()).await.unwrap();
                 if key.starts_with("lost") {
-                    tx.rollback().await.unwrap()
+                    tx.rollback().await.unwrap();
                 } else {
-                    tx.commit().await.unwrap()
+                    tx.commit().await.unwrap();
                 }
                 created()
             }
@@ -166,12 +166,10 @@ async fn behind_a_pooler_nothing_is_listened_to_and_waits_look_by_themselves() {
 
 #[tokio::test]
 async fn without_the_line_for_startup_parameters_the_pooler_refuses_to_connect() {
-    let without: String = documented()
-        .lines()
-        .filter(|line| !line.starts_with("ignore_startup_parameters"))
-        .map(|line| format!("{line}\n"))
-        .collect();
-    assert_ne!(without, documented());
+    let documented = documented();
+    let lines = documented.split_inclusive('\n').filter(|line| !line.starts_with("ignore_startup_parameters"));
+    let without: String = lines.collect();
+    assert_ne!(without, documented);
     let bouncer = PgBouncer::start(shared(), &without);
     let refused = PostgresStore::connect(&bouncer.url("postgres")).await.unwrap_err();
     let source = std::error::Error::source(&refused).unwrap().to_string();
@@ -195,4 +193,24 @@ async fn with_prepared_statements_a_pooler_that_does_not_track_them_fails_and_th
     };
     assert_eq!(work(store.clone(), 0).await, 0);
     assert!(work(store.with_transaction_pooler(false), 1).await > 0, "the names of statements meet");
+}
+
+/// Why the store has a transaction around each statement, and why users need one: the docs say so.
+#[tokio::test(flavor = "multi_thread")]
+async fn behind_a_pooler_statements_that_are_not_prepared_still_meet_without_a_transaction() {
+    let (_bouncer, store) = behind_pooler().await;
+    let mut clients = JoinSet::new();
+    for n in 0..CLIENTS {
+        let store = store.clone();
+        clients.spawn(async move {
+            let mut wrong = 0;
+            for round in 0..10 {
+                let add = sqlx::query(AssertSqlSafe(format!("SELECT $1::int8 + {n}"))).bind(round).persistent(false);
+                let sum = add.fetch_one(store.pool()).await.and_then(|row| row.try_get::<i64, _>(0));
+                wrong += usize::from(!sum.is_ok_and(|sum| sum == round + i64::from(n)));
+            }
+            wrong
+        });
+    }
+    assert!(clients.join_all().await.into_iter().sum::<usize>() > 0);
 }

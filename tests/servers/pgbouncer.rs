@@ -1,4 +1,4 @@
-//! A private PgBouncer before a private Postgres, with the settings that the docs of the store print.
+//! A private `PgBouncer` before a private Postgres, with the settings that the docs of the store print.
 #![allow(dead_code, unreachable_pub, reason = "each test binary uses a part of it")]
 
 use super::postgres_server::{Server, User, folder, free_port};

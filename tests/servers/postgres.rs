@@ -183,7 +183,9 @@ impl Server {
         let guard = self.guard.as_ref().expect("the server runs").id().to_string();
         for parent in children(&guard) {
             signal(name, &parent);
-            children(&parent).iter().for_each(|child| signal(name, child));
+            for child in &children(&parent) {
+                signal(name, child);
+            }
         }
     }
 

@@ -13,46 +13,45 @@ const ENDED: StoreError = StoreError::new("the runtime is going down");
 
 /// A place for each connection of the pool, so that a call that has one waits for no other call of the store.
 ///
-/// Requests pass two semaphores of that size, outcomes of work that was done pass the second one alone. So an outcome waits behind
-/// no more requests than there are connections, however many wait, and no place is kept free for it.
+/// Calls from outside pass two semaphores of that size, those of the service itself pass the second one alone. So the latter wait
+/// behind no more of the former than there are connections, however many wait, and no place is kept free for them.
 pub(super) struct Admission {
-    requests: Arc<Semaphore>,
+    outside: Arc<Semaphore>,
     places: Arc<Semaphore>,
-    /// Requests at the first semaphore.
+    /// Calls at the first semaphore.
     waiting: AtomicUsize,
 }
 
 /// Held for as long as a call uses the pool.
 pub(super) struct Place {
     _place: OwnedSemaphorePermit,
-    _request: Option<OwnedSemaphorePermit>,
+    _outside: Option<OwnedSemaphorePermit>,
 }
 
 impl Admission {
     pub(super) fn new(connections: usize) -> Self {
         let all = || Arc::new(Semaphore::new(connections.max(1)));
-        Self { requests: all(), places: all(), waiting: AtomicUsize::new(0) }
+        Self { outside: all(), places: all(), waiting: AtomicUsize::new(0) }
     }
 
-    /// Returns a place for a request. Dropped while it waits, it leaves nothing behind.
+    /// Returns a place for a call from outside. Dropped while it waits, it leaves nothing behind.
     ///
     /// # Errors
-    /// When `most` requests wait already.
-    pub(super) async fn request(&self, most: usize) -> Result<Place, StoreError> {
-        let request = match self.requests.clone().try_acquire_owned() {
-            Ok(request) => request,
-            Err(_) => {
-                let _waits = Waits::begin(&self.waiting, most).ok_or(FULL)?;
-                self.requests.clone().acquire_owned().await.map_err(|_| ENDED)?
-            }
+    /// When `most` of them wait already.
+    pub(super) async fn outside(&self, most: usize) -> Result<Place, StoreError> {
+        let outside = if let Ok(outside) = self.outside.clone().try_acquire_owned() {
+            outside
+        } else {
+            let _waits = Waits::begin(&self.waiting, most).ok_or(FULL)?;
+            self.outside.clone().acquire_owned().await.map_err(|_| ENDED)?
         };
-        Ok(Place { _request: Some(request), ..self.outcome().await? })
+        Ok(Place { _outside: Some(outside), ..self.own().await? })
     }
 
-    /// Returns a place for the outcome of work that was done. Never refused: there are as many as there was work.
-    pub(super) async fn outcome(&self) -> Result<Place, StoreError> {
+    /// Returns a place for a call of which there are only so many: one for each handler, worker or operator.
+    pub(super) async fn own(&self) -> Result<Place, StoreError> {
         let place = self.places.clone().acquire_owned().await.map_err(|_| ENDED)?;
-        Ok(Place { _place: place, _request: None })
+        Ok(Place { _place: place, _outside: None })
     }
 
     pub(super) fn waiting(&self) -> usize {

@@ -63,20 +63,23 @@ pub(super) struct Shared {
 /// What a call asks for.
 #[derive(Clone, Copy)]
 pub(super) struct Call {
-    is_outcome: bool,
+    is_from_outside: bool,
     factor: u32,
     in_transaction: bool,
 }
 
 impl Call {
-    /// Work to come: refused where too many wait.
-    pub(super) const REQUEST: Self = Self { is_outcome: false, factor: 1, in_transaction: false };
-    /// What became of work that was begun: never refused, and not behind the requests that wait.
-    pub(super) const OUTCOME: Self = Self { is_outcome: true, ..Self::REQUEST };
-    /// A request that may look at many rows, or change them.
-    pub(super) const MANY_ROWS: Self = Self { factor: 6, ..Self::REQUEST };
+    /// As many as clients send: refused where too many wait.
+    pub(super) const FROM_OUTSIDE: Self = Self { is_from_outside: true, factor: 1, in_transaction: false };
+    /// Of a handler, a worker or an operator, and so never many: never refused, and not behind the others that wait.
+    pub(super) const OF_THE_SERVICE: Self = Self { is_from_outside: false, ..Self::FROM_OUTSIDE };
     /// Tables are made, after every other process that makes them.
-    pub(super) const SCHEMA: Self = Self { factor: 60, in_transaction: true, ..Self::REQUEST };
+    pub(super) const SCHEMA: Self = Self { factor: 60, in_transaction: true, ..Self::OF_THE_SERVICE };
+
+    /// It may look at many rows, or change them.
+    pub(super) const fn of_many_rows(self) -> Self {
+        Self { factor: 6, ..self }
+    }
 
     /// For several statements that are one transaction, with this many times as much time.
     pub(super) fn in_transaction(self, times: usize) -> Self {
@@ -124,7 +127,7 @@ impl Connections {
     async fn place(&self, call: Call) -> Result<Place, StoreError> {
         let admission = &self.shared.admission;
         let place = async {
-            if call.is_outcome { admission.outcome().await } else { admission.request(self.max_waiting).await }
+            if call.is_from_outside { admission.outside(self.max_waiting).await } else { admission.own().await }
         };
         let place = timeout(self.pool.options().get_acquire_timeout(), place).await;
         place.unwrap_or_else(|_| Err(Error::PoolTimedOut.into()))

@@ -77,9 +77,9 @@ impl PostgresStore {
         self
     }
 
-    /// Sets how many calls wait for a connection at once, over all clones of the store; one more fails at once. Calls that record the
-    /// outcome of work that was done (`complete`, `release`, `renew`, `settled`, `extend`, `settle`) wait beside them and are not
-    /// counted. Default: 50 for each connection of the pool.
+    /// Sets how many of the calls that clients cause (`begin`, `get`, `enqueue`) wait for a connection at once, over all clones of the
+    /// store; one more fails at once. All other calls wait beside them and are not counted: there are only as many as the
+    /// service has handlers, workers and operators. Default: 50 for each connection of the pool.
     ///
     /// A call waits for as many statements as others wait before it, divided by the connections: with the default and statements of
     /// 10 ms half a second. Keep that below the time for which callers wait.

@@ -35,7 +35,7 @@ impl IdempotencyStore for PostgresStore {
     }
 
     fn begin(&self, begin: Begin) -> BoxFuture<'_, Result<Begun, StoreError>> {
-        let row = self.ask(Call::REQUEST, begin, |begin, patience| {
+        let row = self.ask(Call::FROM_OUTSIDE, begin, |begin, patience| {
             sqlx::query(BEGIN)
                 .bind(&begin.key.0[..])
                 .bind(i16::from(begin.fingerprint.version))
@@ -50,32 +50,35 @@ impl IdempotencyStore for PostgresStore {
 
     fn complete(&self, fence: Fence, recorded: Recorded, keep: Duration) -> BoxFuture<'_, Result<Fenced, StoreError>> {
         let (state, response) = columns(&recorded);
-        let row =
-            self.ask(Call::OUTCOME, (fence, state, response, keep), |(fence, state, response, keep), patience| {
+        let row = self.ask(
+            Call::OF_THE_SERVICE,
+            (fence, state, response, keep),
+            |(fence, state, response, keep), patience| {
                 of(COMPLETE, fence).bind(state).bind(response.as_deref()).bind(millis(*keep)).bind(patience)
-            });
+            },
+        );
         Box::pin(async move { fenced(&row.await?.ok_or(OVERTAKEN)?) })
     }
 
     fn renew(&self, fence: Fence, lease: Duration) -> BoxFuture<'_, Result<Fenced, StoreError>> {
-        let row = self.connections.call(Call::OUTCOME, (fence, lease), |mut session, (fence, lease)| {
+        let row = self.connections.call(Call::OF_THE_SERVICE, (fence, lease), |mut session, (fence, lease)| {
             Box::pin(async move { Ok(session.optional(of(RENEW, fence).bind(millis(*lease))).await?) })
         });
         Box::pin(async move { fenced(&row.await?.ok_or(HELD)?) })
     }
 
     fn release(&self, fence: Fence) -> BoxFuture<'_, Result<Fenced, StoreError>> {
-        let row = self.ask(Call::OUTCOME, fence, |fence, patience| of(RELEASE, fence).bind(patience));
+        let row = self.ask(Call::OF_THE_SERVICE, fence, |fence, patience| of(RELEASE, fence).bind(patience));
         Box::pin(async move { fenced(&row.await?.ok_or(OVERTAKEN)?) })
     }
 
     fn settled(&self, fence: Fence) -> BoxFuture<'_, Result<Fenced, StoreError>> {
-        let row = self.ask(Call::OUTCOME, fence, |fence, patience| of(SETTLED, fence).bind(patience));
+        let row = self.ask(Call::OF_THE_SERVICE, fence, |fence, patience| of(SETTLED, fence).bind(patience));
         Box::pin(async move { fenced(&row.await?.ok_or(OVERTAKEN)?) })
     }
 
     fn get(&self, key: StoreKey) -> BoxFuture<'_, Result<Option<Recorded>, StoreError>> {
-        let row = self.connections.call(Call::REQUEST, key, |mut session, key| {
+        let row = self.connections.call(Call::FROM_OUTSIDE, key, |mut session, key| {
             Box::pin(async move { Ok(session.optional(sqlx::query(GET).bind(&key.0[..])).await?) })
         });
         Box::pin(
@@ -85,7 +88,7 @@ impl IdempotencyStore for PostgresStore {
 
     fn sweep(&self, most: usize) -> BoxFuture<'_, Result<usize, StoreError>> {
         let most = i64::try_from(most).unwrap_or(i64::MAX);
-        let swept = self.connections.call(Call::MANY_ROWS, most, |mut session, most| {
+        let swept = self.connections.call(Call::OF_THE_SERVICE.of_many_rows(), most, |mut session, most| {
             Box::pin(async move { Ok(session.execute(sqlx::query(SWEEP).bind(*most)).await?) })
         });
         Box::pin(async move { Ok(usize::try_from(swept.await?).unwrap_or(usize::MAX)) })

@@ -100,7 +100,7 @@
 //! | what happens | what the store does |
 //! | --- | --- |
 //! | the server is away | an attempt to connect takes at most 5 s (each fourth one the pool's `acquire_timeout`, for servers that need longer), then the next begins; so a server that is back is found within 3 s |
-//! | more calls than `max_waiting` | an error at once: the idempotency layer and `accept()` answer 503, a worker pauses. Outcomes (`complete`, `release`, `renew`, `settled`, `extend`, `settle`) are not counted, and wait behind no more requests than there are connections |
+//! | more calls than `max_waiting` that clients cause (`begin`, `get`, `enqueue`) | an error at once: the idempotency layer and `accept()` answer 503. The calls of handlers, workers and operators are not counted, and wait behind no more of the others than there are connections |
 //! | no response within `response_timeout` (and `lock_wait`) | the connection is closed and the pool has a place again. The statement may have been executed: the call is safe to repeat |
 //! | the session only reads (25006), as after a failover | the connection is closed and the call repeated on another one; at most twice as many a second as the pool has connections, at least 10 |
 //! | the server ends the session (57P01 and the like) | the same, as nothing was executed |

@@ -52,7 +52,7 @@ async fn round(
     look: usize,
     most: usize,
 ) -> Result<Round, StoreError> {
-    let rows = store.connections.call(Call::REQUEST, queue.clone(), move |mut session, queue| {
+    let rows = store.connections.call(Call::OF_THE_SERVICE, queue.clone(), move |mut session, queue| {
         let statement = sqlx::query(include_str!("sql/claim.sql"))
             .bind(&**queue)
             .bind(limit(look))

@@ -56,7 +56,8 @@ pub(super) async fn enqueue_all(
     }
     let chunks = chunks(&batch).len();
     let bytes = batch.iter().map(|message| message.body().len()).sum::<usize>();
-    let call = if batch.len() > FEW || bytes > FEW_BYTES { Call::MANY_ROWS } else { Call::REQUEST };
+    let call =
+        if batch.len() > FEW || bytes > FEW_BYTES { Call::FROM_OUTSIDE.of_many_rows() } else { Call::FROM_OUTSIDE };
     let is_one = chunks == 1 && !any_has_several_keys(&batch);
     let call = if is_one { call } else { call.in_transaction(chunks) };
     let data = (store.patience(), queue.to_owned(), batch);

@@ -21,19 +21,23 @@ pub(super) async fn dead(
         return Ok(Vec::new()); // no letter has such a one
     }
     let data = (name(queue)?.to_owned(), filter.clone(), cursor.unwrap_or(MessageId([0; 16])).to_string());
-    let rows = store.connections.call(Call::MANY_ROWS, data, move |mut session, (queue, filter, cursor)| {
-        let statement = sqlx::query(include_str!("sql/dead.sql"))
-            .bind(queue)
-            .bind(cursor)
-            .bind(filter.reason.map(Reason::as_str))
-            .bind(filter.topic.as_deref())
-            .bind(filter.destination.as_deref())
-            .bind(filter.died_before.map(bound))
-            .bind(filter.died_after.map(bound))
-            .bind(filter.ids.as_deref().map(texts))
-            .bind(limit(most));
-        Box::pin(async move { Ok(session.all(statement).await?) })
-    });
+    let rows = store.connections.call(
+        Call::OF_THE_SERVICE.of_many_rows(),
+        data,
+        move |mut session, (queue, filter, cursor)| {
+            let statement = sqlx::query(include_str!("sql/dead.sql"))
+                .bind(queue)
+                .bind(cursor)
+                .bind(filter.reason.map(Reason::as_str))
+                .bind(filter.topic.as_deref())
+                .bind(filter.destination.as_deref())
+                .bind(filter.died_before.map(bound))
+                .bind(filter.died_after.map(bound))
+                .bind(filter.ids.as_deref().map(texts))
+                .bind(limit(most));
+            Box::pin(async move { Ok(session.all(statement).await?) })
+        },
+    );
     let rows = rows.await?;
     rows.iter().map(letter).collect()
 }
@@ -88,8 +92,10 @@ pub(super) async fn redrive(
     by: &str,
 ) -> Result<usize, StoreError> {
     let by = Attempted::shortened(readable(by).into_owned());
-    let rows =
-        store.connections.call(Call::MANY_ROWS, (name(queue)?.to_owned(), texts(ids), by), |mut session, data| {
+    let rows = store.connections.call(
+        Call::OF_THE_SERVICE.of_many_rows(),
+        (name(queue)?.to_owned(), texts(ids), by),
+        |mut session, data| {
             let (name, ids, by) = data;
             let certain = Reason::ALL.into_iter().filter(|reason| reason.is_certain()).map(Reason::as_str);
             let statement = sqlx::query(include_str!("sql/redrive.sql"))
@@ -99,17 +105,22 @@ pub(super) async fn redrive(
                 .bind(certain.collect::<Vec<_>>())
                 .bind(kept());
             Box::pin(async move { Ok(session.all(statement).await?) })
-        });
+        },
+    );
     let redriven = counted(&rows.await?, "redriven")?;
     store.listener.wake(queue);
     Ok(redriven)
 }
 
 pub(super) async fn purge(store: &PostgresStore, queue: &str, ids: &[MessageId]) -> Result<usize, StoreError> {
-    let rows = store.connections.call(Call::MANY_ROWS, (name(queue)?.to_owned(), texts(ids)), |mut session, data| {
-        let (name, ids) = data;
-        let statement = sqlx::query(include_str!("sql/purge.sql")).bind(name).bind(ids);
-        Box::pin(async move { Ok(session.all(statement).await?) })
-    });
+    let rows = store.connections.call(
+        Call::OF_THE_SERVICE.of_many_rows(),
+        (name(queue)?.to_owned(), texts(ids)),
+        |mut session, data| {
+            let (name, ids) = data;
+            let statement = sqlx::query(include_str!("sql/purge.sql")).bind(name).bind(ids);
+            Box::pin(async move { Ok(session.all(statement).await?) })
+        },
+    );
     counted(&rows.await?, "purged")
 }

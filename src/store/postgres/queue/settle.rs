@@ -20,7 +20,7 @@ pub(super) async fn extend(store: &PostgresStore, leases: Vec<Lease>, by: Durati
         return Ok(Vec::new());
     }
     let many = leases.len();
-    let rows = store.connections.call(Call::OUTCOME, (leases, store.patience()), move |mut session, data| {
+    let rows = store.connections.call(Call::OF_THE_SERVICE, (leases, store.patience()), move |mut session, data| {
         let (leases, patience) = data;
         let statement = sqlx::query(include_str!("sql/extend.sql"))
             .bind(leases.iter().map(|lease| lease.row).collect::<Vec<_>>())
@@ -45,10 +45,13 @@ pub(super) async fn settle(store: &PostgresStore, settled: Vec<(Lease, Settle)>)
         return Ok(Vec::new());
     }
     let many = settled.len();
-    let rows =
-        store.connections.call(Call::OUTCOME, (settled, store.patience()), |mut session, (settled, patience)| {
+    let rows = store.connections.call(
+        Call::OF_THE_SERVICE,
+        (settled, store.patience()),
+        |mut session, (settled, patience)| {
             Box::pin(async move { Ok(session.all(statement(settled, patience)).await?) })
-        });
+        },
+    );
     let rows = rows.await?;
     let (mut held, mut waited_for) = (HashSet::new(), BTreeSet::new());
     for row in &rows {

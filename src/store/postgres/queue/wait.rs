@@ -37,7 +37,7 @@ pub(super) async fn wait(store: &PostgresStore, queue: &str) {
 
 /// In how long there is something to claim, if anything has not ended.
 async fn next(store: &PostgresStore, queue: &str) -> Result<Option<Duration>, StoreError> {
-    let left = store.connections.call(Call::REQUEST, name(queue)?.to_owned(), |mut session, queue| {
+    let left = store.connections.call(Call::OF_THE_SERVICE, name(queue)?.to_owned(), |mut session, queue| {
         Box::pin(async move { Ok(session.optional(sqlx::query(include_str!("sql/next.sql")).bind(queue)).await?) })
     });
     left.await?.map(|row| Ok(duration(row.try_get(0)?))).transpose()
