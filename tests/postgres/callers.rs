@@ -4,8 +4,10 @@ use super::{
     postgres_server::{pool, shared},
     proxy::{Fault, Proxy},
     queue::{attempted, up_to},
-    support::{KEEP, LEASE, answer, begin, fence, migrated},
+    support::{App, KEEP, LEASE, answer, begin, fence, layer, migrated},
 };
+use axum::body::Body;
+use http::{Request, StatusCode};
 use std::{collections::BTreeSet, time::Duration};
 use steadfast::{
     idempotency::{Begun, Fenced, IdempotencyStore as _, Recorded},
@@ -16,6 +18,7 @@ use steadfast::{
     },
 };
 use tokio::time::{Instant, sleep, timeout};
+use tower::ServiceExt as _;
 
 const SOON: Duration = Duration::from_secs(5);
 
@@ -104,6 +107,35 @@ async fn more_callers_than_may_wait_are_refused_at_once_and_outcomes_are_not() {
     let [_, _, last] = requests;
     assert!(last.await.unwrap().unwrap() > completed, "it does not wait behind all requests");
     store.begin(begin("d", LEASE)).await.unwrap();
+}
+
+#[tokio::test]
+async fn requests_that_are_refused_a_connection_are_answered_503_at_once() {
+    let (_proxy, store, _) = behind_proxy(1).await;
+    let store = store.with_max_waiting(0);
+    let taken = store.pool().acquire().await.unwrap();
+    let clone = store.clone();
+    let at_the_pool = tokio::spawn(async move { clone.begin(begin("a", LEASE)).await });
+    sleep(Duration::from_millis(100)).await;
+    let since = Instant::now();
+    let app = App::counting(layer(&store));
+    let keyed = app.post("b").await;
+    assert_eq!((keyed.status, &keyed.headers["retry-after"]), (StatusCode::SERVICE_UNAVAILABLE, &"1".parse().unwrap()));
+    let hook = Request::post("/").body(Body::from("{}")).unwrap();
+    let accepted = Queue::new("q", store.clone()).accept().oneshot(hook).await.unwrap();
+    assert_eq!(accepted.status(), StatusCode::SERVICE_UNAVAILABLE);
+    assert!(accepted.headers().contains_key("retry-after"));
+    assert!(since.elapsed() < Duration::from_secs(1), "{:?}", since.elapsed());
+    drop(taken);
+    at_the_pool.await.unwrap().unwrap();
+    // nobody may wait, not even until that connection is back in the pool
+    let answered = timeout(SOON, async {
+        while app.post("b").await.status != StatusCode::CREATED {
+            sleep(Duration::from_millis(20)).await;
+        }
+    });
+    answered.await.unwrap();
+    assert_eq!(app.runs(), 1);
 }
 
 #[tokio::test]
