@@ -37,6 +37,7 @@
 //!
 //! By hand the order is this one; [what goes wrong in another](stack#the-order-of-the-layers) is written down, with a test each.
 //!
+//! <!-- order -->
 //! ```text
 //! total deadline > idempotency key > retry > circuit breaker (per origin) > attempt timeout > client
 //! ```
@@ -132,6 +133,7 @@ pub mod setting;
 #[cfg(all(feature = "retry", feature = "circuit-breaker", feature = "idempotency"))]
 pub mod stack;
 pub mod store;
+mod sync;
 pub mod telemetry;
 #[cfg(feature = "testing")]
 pub mod testing;

@@ -27,7 +27,9 @@ pub async fn run(options: Receive) -> Result<(), BoxError> {
     // in: verified, on disk, 202
     let accept = queue.accept();
     let accept = if options.dedupe { accept } else { accept.with_dedupe(|_| None) };
-    let hooks = ServiceBuilder::new().layer(VerifyLayer::new(GitHub::new(Secret::new(SECRET)?))).service(accept);
+    // the sender also replays what it has captured, under ids of its own; no two of its events have the same body
+    let github = GitHub::new(Secret::new(SECRET)?).with_digest(Duration::from_secs(600));
+    let hooks = ServiceBuilder::new().layer(VerifyLayer::new(github)).service(accept);
     let app = Router::new().route_service("/hooks/github", hooks);
 
     // out: circuit > attempt timeout > client; the worker retries, and nobody else

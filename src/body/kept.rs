@@ -172,12 +172,25 @@ impl Drop for Kept {
     }
 }
 
-// Without the bytes: they may be secret.
-impl fmt::Debug for Kept {
+/// What `Debug` shows of a copy: not the bytes, they may be secret.
+pub(super) struct Seen {
+    bytes: usize,
+    trailers: bool,
+    held: usize,
+}
+
+impl Kept {
+    pub(super) fn seen(&self) -> Seen {
+        let bytes = self.open.len() + self.whole.len();
+        Seen { bytes, trailers: self.trailers.is_some(), held: self.held }
+    }
+}
+
+impl fmt::Debug for Seen {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Kept")
-            .field("bytes", &(self.open.len() + self.whole.len()))
-            .field("trailers", &self.trailers.is_some())
+            .field("bytes", &self.bytes)
+            .field("trailers", &self.trailers)
             .field("held", &self.held)
             .finish_non_exhaustive()
     }

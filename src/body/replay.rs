@@ -1,6 +1,6 @@
 use super::{
     kept::Caps,
-    upload::{Back, End, Place, Read, Step, Upload},
+    upload::{Back, End, Place, Read, Seen, Step, Upload},
 };
 use crate::error::BoxError;
 use bytes::Bytes;
@@ -129,6 +129,11 @@ pub fn tee<B: Body<Data = Bytes> + Unpin>(source: B, caps: &Caps, can_abort: boo
 /// The lock is held for methods of [`Upload`] only, of which none runs foreign code.
 fn lock<B>(upload: &Mutex<Upload<B>>) -> MutexGuard<'_, Upload<B>> {
     upload.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// For `Debug`, whose writer is foreign: the state as it is, without the lock.
+fn seen<B>(upload: &Mutex<Upload<B>>) -> Seen {
+    lock(upload).seen()
 }
 
 impl<B> ReplayHandle<B> {
@@ -307,7 +312,7 @@ impl<B> fmt::Debug for ReplayBody<B> {
                 body.field("bytes", &data.as_ref().map_or(0, Bytes::len)).field("trailers", &trailers.is_some())
             }
             Kind::Shared(Shared { upload, place, .. }) => {
-                body.field("attempt", &place.attempt).field("given", &place.given).field("upload", &*lock(upload))
+                body.field("attempt", &place.attempt).field("given", &place.given).field("upload", &seen(upload))
             }
         };
         body.finish()
@@ -316,10 +321,7 @@ impl<B> fmt::Debug for ReplayBody<B> {
 
 impl<B> fmt::Debug for ReplayHandle<B> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("ReplayHandle")
-            .field("can_abort", &self.can_abort)
-            .field("upload", &*lock(&self.upload))
-            .finish()
+        f.debug_struct("ReplayHandle").field("can_abort", &self.can_abort).field("upload", &seen(&self.upload)).finish()
     }
 }
 

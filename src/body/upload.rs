@@ -1,5 +1,5 @@
 use super::{
-    kept::{Caps, Kept},
+    kept::{self, Caps, Kept},
     replay::add,
 };
 use bytes::Bytes;
@@ -282,14 +282,27 @@ fn length(frame: &Frame<Bytes>) -> u64 {
     frame.data_ref().map_or(0, |data| data.len() as u64)
 }
 
-// The content may be secret: lengths and states only.
-impl<B> fmt::Debug for Upload<B> {
+/// The state for `Debug`. The content may be secret: lengths and states only.
+pub(super) struct Seen {
+    end: End,
+    passed: u64,
+    kept: Option<kept::Seen>,
+    attempts: u32,
+}
+
+impl<B> Upload<B> {
+    pub(super) fn seen(&self) -> Seen {
+        Seen { end: self.end, passed: self.passed, kept: self.kept.as_ref().map(Kept::seen), attempts: self.latest }
+    }
+}
+
+impl fmt::Debug for Seen {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Upload")
             .field("end", &self.end)
             .field("passed", &self.passed)
             .field("kept", &self.kept)
-            .field("attempts", &self.latest)
+            .field("attempts", &self.attempts)
             .finish_non_exhaustive()
     }
 }

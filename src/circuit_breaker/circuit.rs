@@ -11,6 +11,7 @@ use crate::{
     classify::{Outcome, Record, Recorder, Ticket, Verdict},
     error::Refused,
     registry::{Entry, Registry, Value, registry},
+    sync::unharmed,
 };
 use std::{
     fmt,
@@ -120,6 +121,9 @@ impl Circuit {
     }
 
     /// The state, each time that it changes; several changes in a row may be seen as the last one.
+    ///
+    /// A `borrow()` of the receiver is a read lock of tokio's: while it is held, every change of the circuit waits for it. Copy the
+    /// state out (`let state = *receiver.borrow();`) before the circuit is used.
     pub fn subscribe(&self) -> watch::Receiver<State> {
         // under the lock: what changed before is in this state, what changes from now on is told
         let behind = self.0.gate.lock();
@@ -353,7 +357,10 @@ impl Shared {
     fn tell_of(&self, change: Change) {
         self.series.changed(&self.name, change);
         if let Some(subscribers) = self.subscribers.get().filter(|_| !change.is_shadow()) {
-            subscribers.send_replace(change.to());
+            // wakes those who wait for it
+            unharmed(|| {
+                subscribers.send_replace(change.to());
+            });
         }
     }
 }

@@ -1,6 +1,7 @@
 //! Who waits for a circuit, in the order in which they came, and whose turn it is. No lock, no timer.
 
 use super::state::Room;
+use crate::sync::WakeList;
 use std::{
     collections::{BTreeMap, VecDeque},
     mem,
@@ -11,7 +12,8 @@ use std::{
 /// A turn ends when its owner calls, goes, or lets [`TURN`] pass, and then it is the next one's.
 #[derive(Debug, Default)]
 pub(super) struct Line {
-    waiting: BTreeMap<u64, Waker>,
+    /// `None`: its waker was called, and it has not come yet.
+    waiting: BTreeMap<u64, Option<Waker>>,
     /// In the order in which they end.
     turns: VecDeque<Turn>,
     next: u64,
@@ -36,8 +38,8 @@ impl Line {
         self.next
     }
 
-    /// Gives turns to those for whom there is room: wake these, after the lock.
-    pub(super) fn arrange(&mut self, room: Room, now: u64) -> Vec<Waker> {
+    /// Gives turns to those for whom there is room: these are woken, after the lock.
+    pub(super) fn arrange(&mut self, room: Room, now: u64) -> WakeList {
         let permits = match room {
             Room::All => {
                 self.forget_turns();
@@ -45,7 +47,7 @@ impl Line {
             }
             Room::Permits(0) => {
                 self.forget_turns();
-                return Vec::new();
+                return WakeList::default();
             }
             Room::Permits(permits) => permits as usize,
         };
@@ -53,11 +55,11 @@ impl Line {
             self.turns.pop_front();
             self.lapsed += 1;
         }
-        let mut woken = Vec::new();
+        let mut woken = WakeList::default();
         while self.turns.len() < permits.max(self.lapsed) {
             let Some((owner, waker)) = self.waiting.pop_first() else { break };
             self.give_turn(owner, now);
-            woken.push(waker);
+            woken.extend(waker);
         }
         woken
     }
@@ -75,26 +77,27 @@ impl Line {
         free
     }
 
-    /// Waits in its place. Gives the waker that it had left there before.
+    /// Waits in its place. Gives the waker that it had left there before. A waker is not cloned here: its clone is foreign code.
     #[must_use = "a waker may own what has a place here: drop it after the lock"]
-    pub(super) fn wait(&mut self, place: u64, waker: &Waker) -> Option<Waker> {
-        self.waiting.insert(place, waker.clone())
+    pub(super) fn wait(&mut self, place: u64, waker: Waker) -> Option<Waker> {
+        self.waiting.insert(place, Some(waker)).flatten()
     }
 
     /// Has called, or goes.
     #[must_use = "a waker may own what has a place here: drop it after the lock"]
     pub(super) fn leave(&mut self, place: u64) -> Option<Waker> {
         self.turns.retain(|turn| turn.owner != place);
-        self.waiting.remove(&place)
+        self.waiting.remove(&place).flatten()
     }
 
     /// All who wait, to be woken without a turn.
-    pub(super) fn call_all(&mut self) -> Vec<Waker> {
-        mem::take(&mut self.waiting).into_values().collect()
+    pub(super) fn call_all(&mut self) -> WakeList {
+        mem::take(&mut self.waiting).into_values().flatten().collect()
     }
 
-    pub(super) fn first(&self) -> Option<&Waker> {
-        self.waiting.first_key_value().map(|(_, waker)| waker)
+    /// The first one that waits, to be woken without a turn. It keeps its place.
+    pub(super) fn call_first(&mut self) -> WakeList {
+        self.waiting.values_mut().next().and_then(Option::take).into_iter().collect()
     }
 
     pub(super) fn nobody_waits(&self) -> bool {

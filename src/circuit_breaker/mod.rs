@@ -38,6 +38,7 @@
 //!
 //! # States
 //!
+//! <!-- picture -->
 //! ```text
 //!             a run of failures, the failure rate, or the slow rate
 //!     closed ---------------------------------------------------------> open

@@ -5,10 +5,7 @@ use crate::{
     classify::Outcome,
     telemetry::{count, event, gauge, names},
 };
-use std::{
-    panic::{self, AssertUnwindSafe},
-    sync::Arc,
-};
+use std::sync::Arc;
 
 /// The metrics of a circuit, under the label `name`.
 pub(super) struct Series {
@@ -32,10 +29,8 @@ impl Series {
     pub(super) fn state(&self, now: State) {
         if self.own {
             let set = |state: State, value| gauge(names::CIRCUIT_STATE, &self.name, ("state", state.as_str()), value);
-            unharmed(|| {
-                set(now, 1.0);
-                State::ALL.into_iter().filter(|state| *state != now).for_each(|state| set(state, 0.0));
-            });
+            set(now, 1.0);
+            State::ALL.into_iter().filter(|state| *state != now).for_each(|state| set(state, 0.0));
         }
     }
 
@@ -43,38 +38,31 @@ impl Series {
     pub(super) fn changed(&self, circuit: &str, change: Change) {
         let (from, to, reason) = (change.from().as_str(), change.to().as_str(), change.reason().as_str());
         if change.is_shadow() {
-            return unharmed(|| {
-                event!(INFO, "circuit would have changed", circuit = circuit, from = from, to = to, reason = reason);
-            });
+            event!(INFO, "circuit would have changed", circuit = circuit, from = from, to = to, reason = reason);
+            return;
         }
         self.state(change.to());
-        unharmed(|| count(names::CIRCUIT_TRANSITIONS, &self.name, ("reason", reason)));
-        unharmed(|| match change.to() {
+        count(names::CIRCUIT_TRANSITIONS, &self.name, ("reason", reason));
+        match change.to() {
             State::Open | State::ForcedOpen => {
                 event!(WARN, "circuit changed", circuit = circuit, from = from, to = to, reason = reason);
             }
             _ => event!(INFO, "circuit changed", circuit = circuit, from = from, to = to, reason = reason),
-        });
+        }
     }
 
     pub(super) fn refused(&self, state: State) {
         if METRICS {
-            unharmed(|| count(names::CIRCUIT_REFUSED, &self.name, ("state", state.as_str())));
+            count(names::CIRCUIT_REFUSED, &self.name, ("state", state.as_str()));
         }
     }
 
     pub(super) fn call(&self, outcome: Outcome) {
         if METRICS {
-            unharmed(|| count(names::CIRCUIT_CALLS, &self.name, ("outcome", outcome.as_str())));
+            count(names::CIRCUIT_CALLS, &self.name, ("outcome", outcome.as_str()));
         }
     }
 }
 
 /// Without it a call does not even set out to count.
 const METRICS: bool = cfg!(feature = "metrics");
-
-/// Recorders and subscribers run on the thread of the call that they hear of, often in a drop: where one panics, its panic ends
-/// here. The call goes on, and so does what is told after it.
-fn unharmed(tell: impl FnOnce()) {
-    drop(panic::catch_unwind(AssertUnwindSafe(tell)));
-}

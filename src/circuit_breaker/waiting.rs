@@ -6,6 +6,7 @@ use super::{
     line::Line,
     state::{Machine, Outlook, Room},
 };
+use crate::sync::WakeList;
 use std::{
     pin::Pin,
     sync::{
@@ -91,16 +92,19 @@ impl Circuit {
             return Poll::Ready(());
         }
         let mine = place.0.as_ref().map(|(_, mine)| *mine);
+        // cloned before the lock, and dropped after it: here if it is not kept, or the one that it replaces
+        let waker = cx.waker().clone();
         let (mine, poll, gone) = self.waiting().work(&self.0, true, |queue, outlook| {
             let mine = mine.unwrap_or_else(|| queue.line.join());
             if queue.line.takes_turn(mine, outlook.room, outlook.now) {
-                (mine, Poll::Ready(()), None)
+                (mine, Poll::Ready(()), Some(waker))
             } else {
-                (mine, Poll::Pending, queue.line.wait(mine, cx.waker()))
+                (mine, Poll::Pending, queue.line.wait(mine, waker))
             }
         });
-        drop(gone);
+        // first: a drop that panics takes no place away
         place.0.get_or_insert_with(|| (self.clone(), mine));
+        drop(gone);
         poll
     }
 
@@ -151,8 +155,8 @@ impl Waiting {
             self.serve(queue, circuit, false, |_, _| ());
         }
         // a task that has used up its time with tokio cannot set a timer: the first who waits does it in a poll of its own
-        let first = self.lock().line.first().cloned();
-        first.into_iter().for_each(Waker::wake);
+        let first = self.lock().line.call_first();
+        drop(first);
     }
 
     /// Does something with the line, then all that follows from it.
@@ -164,36 +168,39 @@ impl Waiting {
 
     fn serve<T>(
         &self,
-        mut queue: MutexGuard<'_, Queue>,
+        queue: MutexGuard<'_, Queue>,
         circuit: &Shared,
         in_task: bool,
         work: impl FnOnce(&mut Queue, Outlook) -> T,
     ) -> T {
+        // declared before the guard, so that a panic of the timer, which needs a runtime, drops and wakes them after it
+        let (mut woken, out);
+        let mut queue = queue;
         self.note.store(false, Ordering::SeqCst);
         // before the circuit is looked at: who changes it after that sees this, and looks here
         self.somebody.store(true, Ordering::Relaxed);
         let outlook = circuit.outlook();
-        let mut woken = queue.line.arrange(outlook.room, outlook.now);
-        let out = work(&mut queue, outlook);
+        woken = queue.line.arrange(outlook.room, outlook.now);
+        out = work(&mut queue, outlook);
         // who has gone may have left a turn
-        woken.extend(queue.line.arrange(outlook.room, outlook.now));
-        woken.extend(self.set_timer(&mut queue, circuit, outlook, in_task));
+        woken.append(queue.line.arrange(outlook.room, outlook.now));
+        woken.append(self.set_timer(&mut queue, circuit, outlook, in_task));
         self.somebody.store(!queue.line.nobody_waits(), Ordering::Relaxed);
         drop(queue);
-        woken.into_iter().for_each(Waker::wake);
+        drop(woken);
         out
     }
 
     /// Gives those who have to be woken because nobody could set it.
-    fn set_timer(&self, queue: &mut Queue, circuit: &Shared, outlook: Outlook, in_task: bool) -> Vec<Waker> {
+    fn set_timer(&self, queue: &mut Queue, circuit: &Shared, outlook: Outlook, in_task: bool) -> WakeList {
         if queue.line.nobody_waits() {
             queue.timer = None;
-            return Vec::new();
+            return WakeList::default();
         }
         let at = outlook.until.into_iter().chain(queue.line.turn_ends()).min();
         let Some(at) = at.and_then(|at| circuit.origin.checked_add(Duration::from_nanos(at))) else {
             // no moment is known; one that is here already may be set to the next one by whoever
-            return Vec::new();
+            return WakeList::default();
         };
         let mut rang = self.rang.swap(false, Ordering::SeqCst);
         if let Some(timer) = &mut queue.timer
@@ -220,14 +227,14 @@ impl Waiting {
         if rang && timer.as_mut().poll(&mut Context::from_waker(&self.bell)).is_ready() {
             return self.again();
         }
-        Vec::new()
+        WakeList::default()
     }
 
     /// The moment came while the timer was set to it.
-    fn again(&self) -> Vec<Waker> {
+    fn again(&self) -> WakeList {
         self.rang.store(true, Ordering::SeqCst);
         self.note.store(true, Ordering::SeqCst);
-        Vec::new()
+        WakeList::default()
     }
 
     fn lock(&self) -> MutexGuard<'_, Queue> {

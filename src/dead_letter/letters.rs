@@ -42,7 +42,7 @@ impl DeadLetters {
         Redrive::new(&self.queue, filter)
     }
 
-    /// Removes those that the filter means, for good. Answers how many there were.
+    /// Removes those that the filter means, and their dedupe keys, for good. Returns how many there were.
     ///
     /// # Errors
     /// The store's; pages before the one that failed are gone.

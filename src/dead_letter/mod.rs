@@ -65,7 +65,8 @@
 //! | [`StoreError`](crate::error::StoreError) | the store failed | again |
 //!
 //! Guarantees. Nothing is redriven before the redrive is awaited; dropping it ends it, and what is ready by then stays so. Two redrives at
-//! once make each letter ready once. A purge is for good; dedupe keys of what was purged are known for as long as was said.
+//! once make each letter ready once. A purge is for good. It forgets the dedupe keys of what it removes, in the same commit: a sender that repeats such a
+//! delivery has it accepted as a new message.
 //!
 //! Events: INFO `dead letters redriven` and `dead letters purged`, with how many.
 

@@ -34,7 +34,8 @@ pin_project! {
     enum Kind<B> {
         Inner { #[pin] body: B },
         Live { frames: UnboundedReceiver<Sent>, hint: SizeHint },
-        Whole { #[pin] body: ReplayBody<Empty<Bytes>> },
+        // `exact`: the length is known, and no trailers follow, which HTTP/1.1 sends only where it is not
+        Whole { #[pin] body: ReplayBody<Empty<Bytes>>, exact: bool },
     }
 }
 
@@ -48,7 +49,8 @@ impl<B> IdempotencyBody<B> {
     }
 
     pub(super) fn whole(data: Bytes, trailers: Option<HeaderMap>) -> Self {
-        Self { kind: Kind::Whole { body: ReplayBody::whole(data, trailers) } }
+        let exact = trailers.as_ref().is_none_or(HeaderMap::is_empty);
+        Self { kind: Kind::Whole { body: ReplayBody::whole(data, trailers), exact } }
     }
 }
 
@@ -63,7 +65,7 @@ where
     fn poll_frame(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, BoxError>>> {
         match self.project().kind.project() {
             KindProj::Inner { body } => body.poll_frame(cx).map_err(Into::into),
-            KindProj::Whole { body } => body.poll_frame(cx).map_err(ReplayError::into_box),
+            KindProj::Whole { body, .. } => body.poll_frame(cx).map_err(ReplayError::into_box),
             KindProj::Live { frames, hint } => {
                 let Some((frame, _permit)) = ready!(frames.poll_recv(cx)) else { return Poll::Ready(None) };
                 if let Some(data) = frame.as_ref().ok().and_then(Frame::data_ref) {
@@ -77,7 +79,7 @@ where
     fn is_end_stream(&self) -> bool {
         match &self.kind {
             Kind::Inner { body } => body.is_end_stream(),
-            Kind::Whole { body } => body.is_end_stream(),
+            Kind::Whole { body, .. } => body.is_end_stream(),
             // the record may still be on its way, or trailers
             Kind::Live { .. } => false,
         }
@@ -86,10 +88,18 @@ where
     fn size_hint(&self) -> SizeHint {
         match &self.kind {
             Kind::Inner { body } => body.size_hint(),
-            Kind::Whole { body } => body.size_hint(),
+            Kind::Whole { body, exact: true } => body.size_hint(),
+            Kind::Whole { body, exact: false } => at_least(body.size_hint().lower()),
             Kind::Live { hint, .. } => *hint,
         }
     }
+}
+
+/// Of a body of unknown length.
+pub(super) fn at_least(lower: u64) -> SizeHint {
+    let mut hint = SizeHint::new();
+    hint.set_lower(lower);
+    hint
 }
 
 /// What is left after `given`.

@@ -30,6 +30,7 @@ struct Inner {
     key: IdempotencyKey,
     fence: Fence,
     attempt: u32,
+    open: bool,
     store: StoreId,
     keep: Duration,
     seal: Sealing,
@@ -40,13 +41,14 @@ struct Inner {
 }
 
 impl Claim {
-    pub(super) fn new(key: IdempotencyKey, attempt: u32, ledger: &Ledger) -> Self {
+    pub(super) fn new(key: IdempotencyKey, attempt: u32, open: bool, ledger: &Ledger) -> Self {
         let Shared { store, config, seal, .. } = &*ledger.shared;
         Self {
             inner: Arc::new(Inner {
                 key,
                 fence: ledger.fence,
                 attempt,
+                open,
                 store: store.id(),
                 keep: config.keep,
                 seal: seal.clone(),
@@ -66,6 +68,13 @@ impl Claim {
     /// 1, or more where an earlier run ended nobody knows how: see [`OnUnknown::Rerun`](super::OnUnknown::Rerun).
     pub fn attempt(&self) -> u32 {
         self.inner.attempt
+    }
+
+    /// Returns whether the request runs without a record, because the store was down and the layer has
+    /// [`with_fail_open`](super::IdempotencyLayer::with_fail_open). Key, attempt and derived keys do not differ; completing such a
+    /// claim in a transaction succeeds and records nothing.
+    pub fn is_open(&self) -> bool {
+        self.inner.open
     }
 
     /// What the store knows this run by.

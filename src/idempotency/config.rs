@@ -132,7 +132,8 @@ impl Config {
     }
 
     /// With `true`, a request that comes while the store does not answer runs without a claim, and is run again when it comes
-    /// again. For what may happen twice, but not be refused.
+    /// again. For what may happen twice, but not be refused. Its [`Claim`](super::Claim) says so:
+    /// [`is_open`](super::Claim::is_open).
     #[must_use]
     pub const fn with_fail_open(mut self, fail_open: bool) -> Self {
         self.fail_open = fail_open;

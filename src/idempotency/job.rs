@@ -19,7 +19,7 @@ use crate::{
     token::Token,
 };
 use bytes::Bytes;
-use http::{Request, Response, request::Parts};
+use http::{HeaderMap, HeaderName, HeaderValue, Request, Response, header, request::Parts};
 use http_body::Body;
 use std::{
     future::poll_fn,
@@ -50,7 +50,7 @@ impl Job {
     {
         let Self { shared, key, mut parts, body } = self;
         let begin = begin(&shared, &key, &parts, &body.data);
-        let ledger = Ledger { shared, fence: Fence { key: begin.key, token: begin.token } };
+        let ledger = Ledger::new(shared, Fence { key: begin.key, token: begin.token });
         // whatever becomes of it, a panic or the end of the runtime included
         let _leaves = Leaves(&ledger);
         let unknown = |begin: &Begin| unknown(&key, begin, &parts, &body.data);
@@ -60,14 +60,17 @@ impl Job {
             Start::Record(_) | Start::Open | Start::Say(_) => 1,
         };
         let state = &ledger.shared.state;
-        let claim = Claim::new(key, attempt, &ledger);
+        let claim = Claim::new(key, attempt, matches!(start, Start::Open), &ledger);
         let request = |parts| Request::from_parts(parts, B::from_whole(body.data, body.trailers));
         match start {
             Start::Say(said) => {
                 state.count_said(&said);
                 return caller.say(said);
             }
-            Start::Open => return Box::pin(unclaimed(&ledger, inner, request(parts), caller)).await,
+            Start::Open => {
+                parts.extensions.insert(claim);
+                return Box::pin(unclaimed(&ledger, inner, request(parts), caller)).await;
+            }
             Start::Record(found) => {
                 held(&ledger, &claim, Box::pin(record_found(&ledger, found, caller)).as_mut()).await;
             }
@@ -76,12 +79,24 @@ impl Job {
                     event!(WARN, "running again what an earlier attempt left", name = &*state.name, attempt = attempt);
                 }
                 parts.extensions.insert(claim.clone());
+                ask_for_identity(&mut parts.headers);
                 let running = state.run();
                 held(&ledger, &claim, pin!(work(&ledger, &claim, inner, request(parts), caller))).await;
                 drop(running);
             }
         }
-        ledger.sweep_if_due().await;
+        let Shared { sweeps, store, config, .. } = &*ledger.shared;
+        sweeps.after_run(store, config.hold);
+    }
+}
+
+/// A response is replayed to every client that has the key, so the handler is asked for one that all of them can read. Compression
+/// belongs outside of this layer, where it sees what each client accepts.
+fn ask_for_identity(headers: &mut HeaderMap) {
+    for name in [header::ACCEPT_ENCODING, HeaderName::from_static("grpc-accept-encoding")] {
+        if headers.contains_key(&name) {
+            headers.insert(name, HeaderValue::from_static("identity"));
+        }
     }
 }
 

@@ -1,4 +1,6 @@
-use super::{Config, Idempotency, IdempotencyStore, InFlight, OnUnknown, Scope, Seal, seal::Sealing, state::State};
+use super::{
+    Config, Idempotency, IdempotencyStore, InFlight, OnUnknown, Scope, Seal, seal::Sealing, state::State, sweep::Sweeps,
+};
 use http::Method;
 use std::{fmt, mem, sync::Arc, time::Duration};
 use tower_layer::Layer;
@@ -17,6 +19,7 @@ pub(super) struct Shared {
     pub(super) config: Config,
     pub(super) seal: Sealing,
     pub(super) state: Arc<State>,
+    pub(super) sweeps: Arc<Sweeps>,
 }
 
 impl IdempotencyLayer {
@@ -24,15 +27,17 @@ impl IdempotencyLayer {
     /// strangers.
     pub fn new(store: impl IdempotencyStore, scope: Scope) -> Self {
         let state = State::new("idempotency".into());
-        let shared =
-            Shared { store: Arc::new(store), scope, config: Config::default(), seal: Sealing::default(), state };
+        let sweeps = Sweeps::of(store.id());
+        let (config, seal) = (Config::default(), Sealing::default());
+        let shared = Shared { store: Arc::new(store), scope, config, seal, state, sweeps };
         Self { shared: Arc::new(shared) }
     }
 
     /// Under which it is in metrics, events and the registry; `"idempotency"` unless said.
     #[must_use]
     pub fn with_name(mut self, name: impl Into<Arc<str>>) -> Self {
-        Arc::make_mut(&mut self.shared).state = State::new(name.into());
+        let state = self.shared.state.renamed(name.into());
+        Arc::make_mut(&mut self.shared).state = state;
         self
     }
 
@@ -135,8 +140,10 @@ impl IdempotencyLayer {
         self.with(|config| config.with_help(uri))
     }
 
-    /// Until no handler that this layer detached runs any more and all their answers are recorded. For shutdown: stop
-    /// accepting first, and put it under a deadline; what it cuts off counts as unknown once its lease lapses.
+    /// Waits until no handler that this layer or a clone of it detached runs any more, all their responses are recorded, and the
+    /// store has freed each key whose handler did not run. For shutdown: stop accepting first, and put it under a deadline, since a
+    /// store that is away is waited for; a key that it cuts off is of unknown outcome once its lease lapses. Sweeps are not
+    /// waited for.
     pub async fn drained(&self) {
         self.shared.state.tasks.wait().await;
     }

@@ -13,25 +13,33 @@ use std::{
     convert::Infallible,
     future::{pending, poll_fn},
     pin::pin,
-    sync::Arc,
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering::Relaxed},
+    },
     task::Poll,
     time::Duration,
 };
 use tokio::time::{Instant, sleep, sleep_until, timeout};
 
-/// As many records as are removed in one call of the store, and as many calls as are made in a row.
-const SWEEP_BATCH: usize = 500;
-const SWEEP_BATCHES: usize = 20;
+/// How many expired records a request removes from a store that has no room for it.
+const ROOM: usize = 100;
 
 pub(super) struct Ledger {
     pub(super) shared: Arc<Shared>,
     pub(super) fence: Fence,
+    /// A begin was not answered: it may have claimed the key, or may do so yet.
+    unheard: AtomicBool,
 }
 
 /// What a call that waits no longer than `hold` came to.
 type Heard = Option<Fenced>;
 
 impl Ledger {
+    pub(super) fn new(shared: Arc<Shared>, fence: Fence) -> Self {
+        Self { shared, fence, unheard: AtomicBool::new(false) }
+    }
+
     fn store(&self) -> &dyn IdempotencyStore {
         &*self.shared.store
     }
@@ -39,12 +47,27 @@ impl Ledger {
     /// Twice with the same token, so that a reply that was lost is no conflict with oneself.
     pub(super) async fn begin(&self, begin: Begin) -> Result<Begun, StoreError> {
         let since = Stopwatch::start();
-        let mut begun = self.within_hold(self.store().begin(begin)).await;
-        if begun.is_err() {
-            begun = self.within_hold(self.store().begin(begin)).await;
+        let mut begun = self.try_begin(begin).await;
+        if let Err(error) = &begun
+            && (!error.is_full() || Box::pin(self.make_room()).await)
+        {
+            begun = self.try_begin(begin).await;
         }
         observe(names::IDEMPOTENCY_BEGIN, &self.shared.state.name, since.seconds());
         begun
+    }
+
+    async fn try_begin(&self, begin: Begin) -> Result<Begun, StoreError> {
+        let begun = self.within_hold(self.store().begin(begin)).await;
+        if begun.as_ref().is_err_and(|error| !error.is_refused() && !error.is_unreadable()) {
+            self.unheard.store(true, Relaxed);
+        }
+        begun
+    }
+
+    /// Whether expired records were removed. Few, since a request waits: the sweep behind the next run goes on.
+    async fn make_room(&self) -> bool {
+        matches!(self.within_hold(self.store().sweep(ROOM)).await, Ok(swept) if swept > 0)
     }
 
     async fn within_hold<T>(&self, call: impl Future<Output = Result<T, StoreError>>) -> Result<T, StoreError> {
@@ -84,8 +107,11 @@ impl Ledger {
     /// Records, waiting no longer than `hold`. `None`: not heard of yet.
     pub(super) async fn complete(&self, recorded: &Recorded) -> Heard {
         let since = Stopwatch::start();
-        let call = self.store().complete(self.fence, recorded.clone(), self.shared.config.keep);
-        let completed = self.within_hold(call).await;
+        let complete = || self.store().complete(self.fence, recorded.clone(), self.shared.config.keep);
+        let mut completed = self.within_hold(complete()).await;
+        if completed.as_ref().is_err_and(StoreError::is_full) && Box::pin(self.make_room()).await {
+            completed = self.within_hold(complete()).await;
+        }
         observe(names::IDEMPOTENCY_COMPLETE, &self.shared.state.name, since.seconds());
         self.heard(completed.ok())
     }
@@ -115,15 +141,17 @@ impl Ledger {
         let released = self.within_hold(self.store().release(self.fence)).await.ok();
         let heard = self.heard(released);
         if heard.is_none() {
-            self.shared.state.given_up.add(&self.shared, self.fence, Duration::ZERO);
+            self.shared.state.given_up.add(&self.shared, self.fence);
         }
         heard
     }
 
-    /// The store may have the claim although its reply never came, or may get it yet. Left there it would count as a run that
-    /// nobody knows the end of, although nothing ran.
+    /// For a request whose handler does not run under this claim. The store may have the claim although its reply never came, or
+    /// may get it yet: left there it would count as a run of unknown outcome, although nothing ran.
     pub(super) fn give_back(&self) {
-        self.shared.state.given_up.add(&self.shared, self.fence, self.shared.config.lease());
+        if self.unheard.load(Relaxed) {
+            self.shared.state.given_up.add(&self.shared, self.fence);
+        }
     }
 
     /// The claim is over: who waits for it in this process looks again.
@@ -200,22 +228,6 @@ impl Ledger {
         sleep_until(holds_until).await;
         lost();
         pending().await
-    }
-
-    /// Removes what has expired, in small batches, if it is time again. Nobody waits for it.
-    pub(super) async fn sweep_if_due(&self) {
-        if self.shared.state.is_sweep_due() {
-            Box::pin(self.sweep()).await;
-        }
-    }
-
-    async fn sweep(&self) {
-        for _ in 0..SWEEP_BATCHES {
-            match self.within_hold(self.store().sweep(SWEEP_BATCH)).await {
-                Ok(SWEEP_BATCH) => {}
-                Ok(_) | Err(_) => return,
-            }
-        }
     }
 
     /// For a caller whose own claim was lost: what the owner recorded, never what this run came to.

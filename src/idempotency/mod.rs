@@ -58,6 +58,7 @@
 //!
 //! # States of a key
 //!
+//! <!-- picture -->
 //! ```text
 //!                 begin                      complete                    keep is over
 //!   (free) ------------------> running ----------------> completed ------------------> (free)
@@ -79,7 +80,7 @@
 //! | is running | 409 `request in flight` | 1 | ABORTED | the same again |
 //! | is running, and [`InFlight::Wait`] is set | the handler's, with `idempotent-replayed: true`, once it is there; else the 409 | | | |
 //! | was used for another method, target, content type or body | 422 `idempotency key in use for another request` | | `INVALID_ARGUMENT` | mend the client |
-//! | is completed, its answer was over the limit or broke off | 409 `answer not retained` | | `FAILED_PRECONDITION` | ask what was done |
+//! | is completed, its answer was over the limit, broke off, or was a 101 | 409 `answer not retained` | | `FAILED_PRECONDITION` | ask what was done |
 //! | lapsed | 409 `outcome unknown`, or a new run, or what the hook found as a replay | | `FAILED_PRECONDITION` | ask what was done |
 //! | is malformed, or there more than once | 400 `malformed idempotency key` | | `INVALID_ARGUMENT` | mend the client |
 //! | is missing where one is required | 400 `idempotency key missing` | | `INVALID_ARGUMENT` | mend the client |
@@ -101,7 +102,9 @@
 //! Every answer is recorded, whatever its status; a panic and an inner error as a 500 (and passed on as they are). Only
 //! [`NotExecuted`] frees the key, and nothing is read into headers. The answer streams while it is recorded; its last frame
 //! waits for the record (at most `hold`), so that a repeat right after it is never a conflict. A replay has the status, the
-//! body, the trailers, and the headers but for `Set-Cookie`, `Date` and those of the connection.
+//! body, the trailers, and the headers but for `Set-Cookie`, `Date` and those of the connection. A 204 and a 304 end with their head: a
+//! body is not waited for. The handler of a keyed request finds `Accept-Encoding: identity` where its client accepts more, since the
+//! answer is replayed to other clients: compression belongs outside of this layer, and what commits after the handler inside.
 //!
 //! The handler finds its [`Claim`] in the request's extensions (with the feature `axum` it is an extractor): key and attempt,
 //! from which it derives the keys of its own calls, so that these too are the same in every run.
@@ -112,8 +115,16 @@
 //! its own. A handler that can stop half way awaits [`Claim::lost`]: another run has the key, or the store was away for a lease, or
 //! the claim was renewed for as long as it may be (`with_renew_for`).
 //!
-//! A claim whose handler never began is no unknown outcome: when the store did not answer `begin` in time, the claim is given back
-//! again and again for a lease, since it may come to the store later than the release.
+//! A claim whose handler never began is no unknown outcome: when the store did not answer `begin` in time, the claim is given back as
+//! soon as the store answers. From then on, as after [`NotExecuted`], the store lets no `begin` of that claim take the key, however late
+//! it comes. A store that refused (it is full, read-only, or was never reached) has nothing to give back.
+//!
+//! # Sweeping
+//!
+//! Expired records are removed by a task behind the requests: within half a second of the first run of a process, then after every
+//! 250 runs and every 10 s while requests come, and for as long as batches of 500 come back full. Neither an answer nor
+//! [`drained`](IdempotencyLayer::drained) waits for it. All layers over one store share it in a process, also those that are made for
+//! each request. A store that is full is swept before a request is refused, and asked once more.
 //!
 //! # gRPC
 //!
@@ -168,7 +179,8 @@
 //!
 //! # Guarantees
 //!
-//! All services of one layer, and clones of both, share store, settings, name and tasks; applied twice with one store, the
+//! All services of one layer, and clones of both, share store, settings, name and tasks; a clone of another name shares the tasks, so
+//! that `drained` of each waits for all. Applied twice with one store, the
 //! inner layer passes the request on. `poll_ready` is the inner service's, and the instance that was ready is the one that is
 //! called. Leases and expiry are by the store's clock. `begin` is repeated with the same token when its reply is lost, so that
 //! this is no conflict with oneself; a claim whose reply never came is given back. Who waits and leaves has claimed nothing and costs
@@ -233,6 +245,7 @@ mod sf_string;
 mod start;
 mod state;
 mod store;
+mod sweep;
 mod tasks;
 
 pub use crate::token::{StoreId, Token};

@@ -2,7 +2,7 @@
 
 use super::{
     ClaimLost, Fenced, Recorded, StoredResponse,
-    body::Sent,
+    body::{Sent, at_least},
     caller::{Caller, Listener},
     ledger::Ledger,
     panic::caught,
@@ -10,7 +10,7 @@ use super::{
 };
 use crate::error::BoxError;
 use bytes::{Bytes, BytesMut};
-use http::{HeaderMap, Response, header, response::Parts};
+use http::{HeaderMap, Response, StatusCode, header, response::Parts};
 use http_body::{Body, Frame, SizeHint};
 use std::{
     future::poll_fn,
@@ -31,9 +31,10 @@ where
     B: Body<Data = Bytes> + Send,
     B::Error: Into<BoxError>,
 {
-    let (head, body) = response.into_parts();
-    let hint = body.size_hint();
+    let (mut head, body) = response.into_parts();
+    let hint = size_hint(&mut head.headers, &body);
     let length = length(&head.headers, &hint);
+    let ends_here = ends_with_its_head(head.status);
     let mut stored =
         StoredResponse { status: head.status, headers: head.headers.clone(), body: Bytes::new(), trailers: None };
     let mut body = pin!(body);
@@ -42,6 +43,9 @@ where
 
     let broken = loop {
         let frame = poll_fn(|cx| {
+            if ends_here {
+                return Poll::Ready(None);
+            }
             let polled = poll_frame(body.as_mut(), cx);
             // with all data here the end is near, and the caller can have it in one piece
             if polled.is_pending() && length != Some(kept.len as u64) {
@@ -176,6 +180,23 @@ where
         Ok(polled) => polled,
         Err(_) => Poll::Ready(Some(Err("the handler's body panicked".into()))),
     }
+}
+
+/// As the body has it. Where the handler announces trailers the length is not given away, in the header neither: with it a server
+/// sends no trailers over HTTP/1.1.
+fn size_hint(headers: &mut HeaderMap, body: &impl Body) -> SizeHint {
+    let hint = body.size_hint();
+    if !headers.contains_key(header::TRAILER) {
+        return hint;
+    }
+    headers.remove(header::CONTENT_LENGTH);
+    at_least(hint.lower())
+}
+
+/// Whether a server sends nothing after the head (RFC 9110, 6.4.1). It drops the body unread, so the body is not read here: one
+/// that waits for ever would keep the key in flight.
+fn ends_with_its_head(status: StatusCode) -> bool {
+    status.is_informational() || matches!(status, StatusCode::NO_CONTENT | StatusCode::NOT_MODIFIED)
 }
 
 /// How many bytes the caller will wait for, if that is known.

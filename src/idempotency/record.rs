@@ -20,13 +20,12 @@ pub struct StoredResponse {
 const ENCODING: u8 = 1;
 
 /// Of the connection, of one reader, or ours.
-static NEVER_KEPT: [HeaderName; 11] = [
+static NEVER_KEPT: [HeaderName; 10] = [
     header::CONNECTION,
     HeaderName::from_static("keep-alive"),
     header::PROXY_AUTHENTICATE,
     header::PROXY_AUTHORIZATION,
     header::TE,
-    header::TRAILER,
     header::TRANSFER_ENCODING,
     header::UPGRADE,
     header::SET_COOKIE,
@@ -51,7 +50,8 @@ impl StoredResponse {
         this
     }
 
-    /// Without what is not for a second reader: hop-by-hop headers, those that `Connection` names, `Set-Cookie` and `Date`.
+    /// Without what is not for a second reader: hop-by-hop headers, those that `Connection` names, `Set-Cookie` and `Date`. Where
+    /// there are no trailers, `Trailer` goes too; where they are announced, `Content-Length` does, with which HTTP/1.1 has none.
     #[must_use]
     pub fn cleaned(mut self) -> Self {
         let named = self
@@ -66,6 +66,10 @@ impl StoredResponse {
         let gone: Vec<HeaderName> = named.chain(never).collect();
         for name in gone {
             self.headers.remove(name);
+        }
+        if self.headers.contains_key(header::TRAILER) {
+            let has_trailers = self.trailers.as_ref().is_some_and(|trailers| !trailers.is_empty());
+            self.headers.remove(if has_trailers { header::CONTENT_LENGTH } else { header::TRAILER });
         }
         self
     }

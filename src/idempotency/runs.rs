@@ -2,7 +2,7 @@ use super::{Fence, StoreKey, Token};
 use std::{
     collections::{HashMap, hash_map::Entry},
     sync::{
-        Mutex, MutexGuard, PoisonError,
+        Arc, Mutex, MutexGuard, PoisonError,
         atomic::{AtomicUsize, Ordering::Relaxed},
     },
 };
@@ -11,7 +11,8 @@ use tokio::sync::watch;
 /// Which keys are at work in this process under one layer, and how many requests wait for one of them.
 #[derive(Default)]
 pub(super) struct Runs {
-    keys: Mutex<HashMap<StoreKey, Run>>,
+    /// Those of its other names too.
+    keys: Arc<Mutex<HashMap<StoreKey, Run>>>,
     waiting: AtomicUsize,
 }
 
@@ -24,7 +25,15 @@ struct Run {
 /// Counts as waiting.
 pub(super) struct Waits<'a>(&'a Runs);
 
+/// A table of fewer places is not worth making smaller.
+const SMALL: usize = 256;
+
 impl Runs {
+    /// The same keys; those who wait are counted by themselves.
+    pub(super) fn of_another_name(&self) -> Self {
+        Self { keys: self.keys.clone(), waiting: AtomicUsize::new(0) }
+    }
+
     fn keys(&self) -> MutexGuard<'_, HashMap<StoreKey, Run>> {
         self.keys.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -54,6 +63,10 @@ impl Runs {
         let mut keys = self.keys();
         let is_there = keys.get(&fence.key).is_some_and(|run| run.token == fence.token);
         let run = if is_there { keys.remove(&fence.key) } else { None };
+        if keys.capacity() > SMALL && keys.len() < keys.capacity() / 8 {
+            let left = keys.len();
+            keys.shrink_to(left * 2);
+        }
         drop(keys);
         // nobody is woken under the lock
         drop(run);

@@ -67,7 +67,9 @@ impl Sealing {
         limit: usize,
     ) -> Result<Recorded, StoreError> {
         let response = response.cleaned();
-        if response.body.len() > limit || response.field_bytes() > StoredResponse::FIELD_LIMIT {
+        // an upgrade hands its connection over, which a replay cannot
+        let is_kept = !response.status.is_informational();
+        if !is_kept || response.body.len() > limit || response.field_bytes() > StoredResponse::FIELD_LIMIT {
             return Ok(Recorded::NotRetained);
         }
         let Some(seal) = &self.0 else { return Ok(Recorded::Response(response)) };

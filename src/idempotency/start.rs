@@ -38,6 +38,19 @@ impl Ledger {
     /// `unknown`: what a hook is told, with the token and the attempt that lapsed.
     pub(super) async fn start<B, E>(
         &self,
+        begin: Begin,
+        caller: &mut Caller<B, E>,
+        unknown: impl Fn(&Begin) -> Unknown,
+    ) -> Start {
+        let start = self.claim(begin, caller, unknown).await;
+        if matches!(start, Start::Open | Start::Say(_)) {
+            self.give_back();
+        }
+        start
+    }
+
+    async fn claim<B, E>(
+        &self,
         mut begin: Begin,
         caller: &mut Caller<B, E>,
         unknown: impl Fn(&Begin) -> Unknown,
@@ -106,7 +119,6 @@ impl Ledger {
 
     fn store_is_down(&self, error: &StoreError) -> Start {
         let name = &*self.shared.state.name;
-        self.give_back();
         if self.shared.config.fail_open {
             event!(WARN, "idempotency store down at begin: run without a claim", name = name, error = error.what());
             return Start::Open;

@@ -8,17 +8,10 @@ use crate::{
     registry::{Entry, Value},
     telemetry::{count, gauge, names},
 };
-use std::{
-    sync::{
-        Arc, Mutex,
-        atomic::{AtomicU32, Ordering},
-    },
-    time::Duration,
+use std::sync::{
+    Arc,
+    atomic::{AtomicU32, Ordering},
 };
-use tokio::time::Instant;
-
-/// How often expired records are swept, while requests come.
-const SWEEP_EVERY: Duration = Duration::from_secs(10);
 
 /// What keyed requests come to, in metrics: each to one of them.
 pub(super) mod result;
@@ -28,9 +21,8 @@ pub(super) struct State {
     pub(super) name: Arc<str>,
     pub(super) tasks: Tasks,
     pub(super) runs: Runs,
-    pub(super) given_up: GivenUp,
+    pub(super) given_up: Arc<GivenUp>,
     running: AtomicU32,
-    last_sweep: Mutex<Instant>,
 }
 
 /// A handler runs for as long as this is there.
@@ -39,14 +31,16 @@ pub(super) struct Running<'a>(&'a State);
 impl State {
     /// Listed in the registry of the process.
     pub(super) fn new(name: Arc<str>) -> Arc<Self> {
-        let this = Arc::new(Self {
-            name,
-            tasks: Tasks::default(),
-            runs: Runs::default(),
-            given_up: GivenUp::default(),
-            running: AtomicU32::new(0),
-            last_sweep: Mutex::new(Instant::now()),
-        });
+        Self::listed(name, Tasks::default(), Runs::default(), Arc::default())
+    }
+
+    /// Creates another name for the same layer: tasks that are detached under one name are waited for under each.
+    pub(super) fn renamed(&self, name: Arc<str>) -> Arc<Self> {
+        Self::listed(name, self.tasks.of_another_name(), self.runs.of_another_name(), self.given_up.clone())
+    }
+
+    fn listed(name: Arc<str>, tasks: Tasks, runs: Runs, given_up: Arc<GivenUp>) -> Arc<Self> {
+        let this = Arc::new(Self { name, tasks, runs, given_up, running: AtomicU32::new(0) });
         crate::registry().add(&this);
         this
     }
@@ -74,17 +68,6 @@ impl State {
     pub(super) fn count_failed_open(&self) {
         self.count(result::STORE_ERROR);
         count(names::IDEMPOTENCY_FAILED_OPEN, &self.name, ("reason", "store_down"));
-    }
-
-    /// `true` for one of those who ask, every [`SWEEP_EVERY`].
-    pub(super) fn is_sweep_due(&self) -> bool {
-        // whoever holds the lock is about to answer for all
-        let Ok(mut last) = self.last_sweep.try_lock() else { return false };
-        let is_due = last.elapsed() >= SWEEP_EVERY;
-        if is_due {
-            *last = Instant::now();
-        }
-        is_due
     }
 
     pub(super) fn run(&self) -> Running<'_> {

@@ -90,7 +90,11 @@ pub enum Fenced {
 /// * every call is atomic, and safe to repeat with the same arguments;
 /// * leases and expiry are by the store's clock, never by the caller's;
 /// * a record expires `keep` after its completion; a running claim never does, it lapses;
-/// * fences compare tokens, not times: a lapsed claim that nobody took over can still be renewed and completed.
+/// * fences compare tokens, not times: a lapsed claim that nobody took over can still be renewed and completed;
+/// * a token that was released claims nothing any more, however late its begin comes.
+///
+/// The kind of an error is part of the contract: [`StoreError::new`] if the call may have been done, or may be done later,
+/// [`StoreError::refused`] if it was not and will not be, [`StoreError::full`] if there is no room.
 pub trait IdempotencyStore: Send + Sync + 'static {
     /// Which store this is.
     fn id(&self) -> StoreId;
@@ -105,6 +109,10 @@ pub trait IdempotencyStore: Send + Sync + 'static {
     fn renew(&self, fence: Fence, lease: Duration) -> BoxFuture<'_, Result<Fenced, StoreError>>;
 
     /// Frees the key as if it had never been claimed: only for what is known not to have been executed.
+    ///
+    /// From then on, for three minutes at least, no [`begin`](Self::begin) with this token claims the key, also where the token had
+    /// claimed nothing: a begin that was not answered in time may still be on its way, and its claim would have no run. Such a begin
+    /// fails as [refused](StoreError::refused).
     fn release(&self, fence: Fence) -> BoxFuture<'_, Result<Fenced, StoreError>>;
 
     /// What has become of the claim: [`Fenced::Done`] is still running, [`Fenced::Already`] complete. Waits for an open

@@ -1,11 +1,12 @@
 mod keep;
 
-use super::{Enqueued, NewMessage, Queue};
+use super::{Enqueued, NewMessage, Queue, panic::caught};
 use crate::{
     answer::Problem,
     body::{Unread, read},
     dedupe::DedupeKeys,
     error::BoxFuture,
+    telemetry::event,
 };
 use bytes::Bytes;
 use http::{HeaderMap, HeaderValue, Request, Response, StatusCode, header, request::Parts};
@@ -106,16 +107,25 @@ impl Accept {
         self
     }
 
-    fn message(&self, parts: &Parts, body: Bytes) -> NewMessage {
-        NewMessage {
+    /// The message, or the answer where a closure that makes it panics: nothing is guessed in its place, since a message without
+    /// its destination or its keys is another one.
+    fn message(&self, parts: &Parts, body: Bytes) -> Result<NewMessage, Box<Response<Full<Bytes>>>> {
+        let made = caught(|| NewMessage {
             body,
             headers: (self.headers)(parts),
             topic: (self.topic)(parts),
             destination: (self.destination)(parts),
-            dedupe: (self.dedupe)(parts).unwrap_or_default().into_vec(),
+            dedupe: (self.dedupe)(parts).unwrap_or_default(),
             dedupe_for: Some(self.dedupe_for),
             ..NewMessage::default()
-        }
+        });
+        let changed = self.queue.counters().is_unmade(made.is_err());
+        made.map_err(|panic| {
+            if changed {
+                event!(ERROR, "accept() stores nothing: a closure panicked", queue = self.queue.name(), error = panic);
+            }
+            Box::new(problem(Problem::new(StatusCode::INTERNAL_SERVER_ERROR, "not stored")))
+        })
     }
 
     async fn accept<B: Body>(self, request: Request<B>) -> Response<Full<Bytes>> {
@@ -135,7 +145,11 @@ impl Accept {
             }
             Err(_) => return problem(Problem::new(StatusCode::BAD_REQUEST, "body broke off")),
         };
-        match self.queue.enqueue(self.message(&parts, body)).await {
+        let message = match self.message(&parts, body) {
+            Ok(message) => message,
+            Err(response) => return *response,
+        };
+        match self.queue.enqueue(message).await {
             Ok(Enqueued::New(id)) => accepted(format!("{{\"id\":\"{id}\"}}")),
             Ok(Enqueued::Duplicate(id)) => accepted(format!("{{\"id\":\"{id}\",\"duplicate\":true}}")),
             // told to the queue's counters and events already

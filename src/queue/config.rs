@@ -1,5 +1,17 @@
-use crate::backoff::{Backoff, Exponential, Jitter};
-use std::{num::NonZeroUsize, sync::Arc, thread::available_parallelism, time::Duration};
+use super::panic::caught;
+use crate::{
+    backoff::{Backoff, Exponential, Jitter},
+    telemetry::event,
+};
+use std::{
+    num::NonZeroUsize,
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering::Relaxed},
+    },
+    thread::available_parallelism,
+    time::Duration,
+};
 
 #[cfg(test)]
 mod tests;
@@ -54,13 +66,44 @@ impl Default for Config {
             lease: LEASE,
             max_attempts: MAX_ATTEMPTS,
             // equal jitter: under full jitter the longest steps may come to nothing, and the attempts to less than a day
-            backoff: Arc::new(backoff(BACKOFF.0, BACKOFF.1).with_jitter(Jitter::Equal)),
+            backoff: Arc::new(message_backoff()),
             attempt_limit: ATTEMPT_LIMIT,
             park_for: PARK_FOR,
             drain: DRAIN,
             keep_done: KEEP_DONE,
             seed: None,
         }
+    }
+}
+
+fn message_backoff() -> Exponential {
+    backoff(BACKOFF.0, BACKOFF.1).with_jitter(Jitter::Equal)
+}
+
+/// A backoff of the user's. If it panics, the default one takes its place for that wait: the message was attempted, and has to
+/// be settled.
+#[derive(Debug)]
+pub(super) struct UserBackoff<B> {
+    backoff: B,
+    panics: AtomicBool,
+}
+
+impl<B> UserBackoff<B> {
+    pub(super) const fn new(backoff: B) -> Self {
+        Self { backoff, panics: AtomicBool::new(false) }
+    }
+}
+
+impl<B: Backoff> Backoff for UserBackoff<B> {
+    fn delay(&self, retry: u32, previous: Duration, random: &mut fastrand::Rng) -> Duration {
+        let own = caught(|| self.backoff.delay(retry, previous, random));
+        let changed = self.panics.swap(own.is_err(), Relaxed) != own.is_err();
+        own.unwrap_or_else(|panic| {
+            if changed {
+                event!(ERROR, "the backoff of a worker panicked: the default one takes its place", error = panic);
+            }
+            message_backoff().delay(retry, previous, random)
+        })
     }
 }
 

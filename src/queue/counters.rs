@@ -2,11 +2,11 @@ use super::Stats;
 use crate::registry::Value;
 use std::sync::{
     Mutex, PoisonError,
-    atomic::{AtomicU64, Ordering::Relaxed},
+    atomic::{AtomicBool, AtomicU64, Ordering::Relaxed},
 };
 
 /// What this process did with a queue, for the registry.
-#[derive(Debug, Default)]
+#[derive(Default)]
 pub(super) struct Counters {
     pub(super) enqueued: AtomicU64,
     pub(super) duplicates: AtomicU64,
@@ -17,6 +17,8 @@ pub(super) struct Counters {
     pub(super) parked: AtomicU64,
     pub(super) dead: AtomicU64,
     pub(super) lost: AtomicU64,
+    /// Whether the last request could not be made into a message.
+    unmade: AtomicBool,
     found: Mutex<Option<Stats>>,
 }
 
@@ -27,6 +29,11 @@ impl Counters {
 
     pub(super) fn take(counter: &AtomicU64) {
         counter.fetch_sub(1, Relaxed);
+    }
+
+    /// Returns whether that is a change.
+    pub(super) fn is_unmade(&self, unmade: bool) -> bool {
+        self.unmade.load(Relaxed) != unmade && self.unmade.swap(unmade, Relaxed) != unmade
     }
 
     pub(super) fn found(&self, stats: Stats) {

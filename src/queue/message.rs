@@ -1,10 +1,13 @@
+use super::dedupe_key::scoped;
 use crate::{
+    dedupe::DedupeKeys,
     time::{Clock, SystemClock},
     token::{Token, fill},
 };
 use bytes::Bytes;
 use http::HeaderMap;
 use std::{
+    borrow::Cow,
     fmt,
     str::FromStr,
     sync::Arc,
@@ -86,7 +89,7 @@ pub struct NewMessage {
     pub(crate) headers: HeaderMap,
     pub(crate) topic: Option<String>,
     pub(crate) destination: Option<String>,
-    pub(crate) dedupe: Vec<String>,
+    pub(crate) dedupe: DedupeKeys,
     pub(crate) dedupe_for: Option<Duration>,
     pub(crate) delay: Duration,
     pub(crate) max_age: Option<Duration>,
@@ -124,15 +127,23 @@ impl NewMessage {
         self
     }
 
-    /// A key under which the queue knows it again: one that it knows already makes this message a duplicate. May be called
-    /// several times.
+    /// Adds a dedupe key: the message is a duplicate if the queue knows one of its keys from a message with the same destination.
+    /// May be called several times.
     #[must_use]
     pub fn with_dedupe(mut self, key: impl Into<String>) -> Self {
-        self.dedupe.push(key.into());
+        self.dedupe = self.dedupe.and(key);
         self
     }
 
-    /// For how long its dedupe keys are known, also after the message is done: 7 days unless said.
+    /// Adds dedupe keys, those with windows of their own included.
+    #[must_use]
+    pub fn with_dedupe_keys(mut self, keys: DedupeKeys) -> Self {
+        self.dedupe = self.dedupe.and_all(keys);
+        self
+    }
+
+    /// Sets for how long its dedupe keys are known, also after the message is done. Keys with a window of their own keep it.
+    /// Default: 7 days.
     #[must_use]
     pub const fn with_dedupe_for(mut self, window: Duration) -> Self {
         self.dedupe_for = Some(window);
@@ -173,14 +184,22 @@ impl NewMessage {
         self.destination.as_deref()
     }
 
-    /// The keys under which the queue knows it again.
+    /// Returns its dedupe keys, as they were given.
     pub fn dedupe(&self) -> &[String] {
-        &self.dedupe
+        self.dedupe.as_slice()
     }
 
-    /// For how long they are known.
+    /// Returns for how long its dedupe keys are known, except those with a window of their own.
     pub fn dedupe_for(&self) -> Duration {
         self.dedupe_for.unwrap_or(Self::DEDUPE_FOR)
+    }
+
+    /// Returns each dedupe key as a store keeps it, within the queue, and for how long: the same key of another destination is
+    /// another one.
+    pub fn dedupe_keys(&self) -> impl Iterator<Item = (Cow<'_, str>, Duration)> {
+        let stored =
+            |(key, window)| (scoped(self.destination(), key), Option::<Duration>::unwrap_or(window, self.dedupe_for()));
+        self.dedupe.iter().map(stored)
     }
 
     /// How long it is not ready, from now.

@@ -30,17 +30,25 @@
 //!
 //! Most users change what does the work: [`Deliver`] sends messages through a client stack.
 //!
-//! ```no_run
-//! use std::time::Duration;
+//! ```
 //! use http_body_util::Full;
 //! use hyper_util::{client::legacy::Client, rt::TokioExecutor};
 //! use steadfast::{queue::{Deliver, Queue, ToHttp, Worker}, store::memory::MemoryStore};
 //!
 //! # #[tokio::main(flavor = "current_thread")] async fn main() -> Result<(), Box<dyn std::error::Error + Send + Sync>> {
+//! # let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await?;
+//! # let crm: http::Uri = format!("http://{}/orders", listener.local_addr()?).parse()?;
+//! # tokio::spawn(axum::serve(listener, axum::Router::new().route("/orders", axum::routing::post(|| async {}))).into_future());
 //! let queue = Queue::new("orders", MemoryStore::new());
+//! # queue.enqueue(steadfast::queue::NewMessage::new("order 7")).await?;
+//! # let orders = queue.clone();
 //! let client = Client::builder(TokioExecutor::new()).build_http();
-//! let deliver = Deliver::new(client, ToHttp::<Full<bytes::Bytes>>::new("http://crm.internal/orders".parse()?));
+//! let deliver = Deliver::new(client, ToHttp::<Full<bytes::Bytes>>::new(crm)); // its address: a `Uri`
 //! let worker = Worker::new(queue, deliver).with_concurrency(32).with_max_attempts(20);
+//! # tokio::spawn(async move {
+//! #     while orders.stats().await.is_ok_and(|stats| stats.done == 0) { tokio::task::yield_now().await; }
+//! #     std::process::Command::new("sh").args(["-c", "kill -INT $PPID"]).status()
+//! # });
 //! worker.run(async { let _ = tokio::signal::ctrl_c().await; }).await;
 //! # Ok(()) }
 //! ```
@@ -52,6 +60,7 @@
 //! `ClientStack::for_delivery` around the client: a circuit for each server and a timeout for each attempt, but no retry and no
 //! total deadline, since the worker has one. Then three attempts are three requests, and the history has the status of each:
 //!
+//! <!-- order -->
 //! ```text
 //! Worker > Deliver > ClientStack::for_delivery("crm") > client without redirects
 //! ```
@@ -62,6 +71,7 @@
 //!
 //! # A message's life
 //!
+//! <!-- picture -->
 //! ```text
 //!                       +---------------- redrive ----------------+
 //!                       v                                         |
@@ -88,7 +98,7 @@
 //! | `Rejected` | dead, `rejected`; with [`Undecodable`] `undecodable` | | |
 //! | `Ignored` | parked | between half of `park_for` and all of it | no |
 //! | the other side forbids another attempt (gRPC pushback) | dead, `exhausted` | | |
-//! | a panic of the service | as `Failure(Fault)` | | yes |
+//! | a panic of the call, its future or its error | as `Failure(Fault)` | | yes |
 //! | longer than the attempt limit | as `Failure(Timeout)` | | yes |
 //! | the process died, or the lease was lost | claimed again when its lease lapses; after the last attempt dead, `crashed` | the lease | yes |
 //! | older than its greatest age | dead, `expired` | | |
@@ -114,11 +124,13 @@
 //! | 400 | the body broke off |
 //! | 405 | a safe method (GET, HEAD, OPTIONS, TRACE): nothing is stored |
 //! | 413 | the body is longer than the limit |
+//! | 500 | a closure of yours panicked (`with_topic`, `with_dedupe` and the like): nothing is stored |
 //! | 503 with `Retry-After` | the store failed; never a success |
 //!
 //! Every no is problem+json (RFC 9457) and leaves an HTTP/1 connection usable. Dedupe keys are the
 //! [`DedupeKeys`](crate::dedupe::DedupeKeys) that a layer before it put into the request (as
-//! `VerifyLayer` of the feature `webhook` does), else the `webhook-id`.
+//! `VerifyLayer` of the feature `webhook` does), else the `webhook-id`. A key is known within its queue and its message's
+//! destination: the messages of a fan-out have one key.
 //!
 //! Stored with the message are `content-type`, `content-encoding`, `content-language`, `user-agent`, `traceparent`, `tracestate`,
 //! `webhook-id`, `webhook-timestamp`, `x-gitlab-event`, `x-shopify-{topic,shop-domain,event-id,webhook-id,triggered-at}`, and what begins
@@ -149,20 +161,20 @@
 //!
 //! | setting of [`Worker`] | default | unit, range |
 //! | --- | --- | --- |
-//! | `with_concurrency` | 4 for each core | messages, at least 1 |
+//! | `with_concurrency` | 4 for each core | messages, 1 to 1,048,576; a claim takes at most 256 |
 //! | `with_lease` | 30 s | 100 ms to a day; extended every third |
 //! | `with_max_attempts` | 25 | attempts, at least 1, the first included; with the default backoff over more than 24 h |
 //! | `with_backoff` | 1 s doubling to 4 h, equal jitter | of 20,000 simulated runs the shortest lasts 26 h: an outage of a day is ridden out |
 //! | `with_attempt_limit` | 60 s | the whole attempt, reading the answer included |
 //! | `with_park_for` | 30 s | after a no that does not say until when |
 //! | `with_drain` | 30 s | after shutdown |
-//! | `with_keep_done` | 24 h | what is done stays in the store for so long |
+//! | `with_keep_done` | 24 h | what is done stays in the store for so long; removed when a worker starts, every minute, and when it stops |
 //!
 //! | setting of [`Accept`] | default | |
 //! | --- | --- | --- |
 //! | `with_limit` | 1 MiB | bytes of a body |
 //! | `with_retry_after` | 5 s | when the store failed |
-//! | `with_dedupe_for` | 7 days | senders repeat for days; kept after the message is done |
+//! | `with_dedupe_for` | 7 days | senders repeat for days; kept after the message is done, forgotten when it is purged |
 //!
 //! | setting of [`NewMessage`] | default | |
 //! | --- | --- | --- |
@@ -176,7 +188,10 @@
 //! | [`StoreError`](crate::error::StoreError) of `enqueue` | not stored, or stored and the answer was lost | enqueue again, with a dedupe key |
 //! | [`Undecodable`] | a service's word for a body that is not what it should be | mend the sender, then redrive |
 //!
-//! A worker has no error: a store that fails makes it pause (100 ms doubling to 5 s), a service that cannot become ready too.
+//! A worker has no error: a store that fails makes it pause (100 ms doubling to 5 s), and so does a service that cannot become ready.
+//! A panic never ends it. In `poll_ready`, or when the service is cloned, it is a service that cannot become ready: nothing is
+//! claimed, and a fresh clone is asked after the pause. A panic of a drop is ignored, one of a store is an error of the store, one
+//! of a backoff is replaced by the default backoff, and a shutdown signal that panics is a shutdown.
 //!
 //! # Guarantees
 //!
@@ -211,8 +226,9 @@
 //! | `steadfast_queue_attempt_seconds` | | how long they took |
 //! | `steadfast_queue_dead_total` | `reason` | messages that a worker gave up |
 //!
-//! Events of `tracing` (target `steadfast`): DEBUG each attempt; WARN `message is dead`, `lease lost`, every failure of the store, a drain that reached its
-//! limit. Bodies are in none of them; errors, which may quote an answer, are.
+//! Events of `tracing` (target `steadfast`): DEBUG each attempt; WARN `message is dead`, `lease lost`, a step that failed (claim, settle,
+//! sweep, extending leases, readying the service) once for each change of its error, with an INFO when it no longer fails, a drain
+//! that reached its limit; ERROR a panic of a closure, a backoff or the shutdown signal. Bodies are in none of them; errors, which may quote an answer, are.
 //!
 //! The registry lists a queue (kind `queue`) with what this process did (`enqueued_total`, `duplicates_total`, `unstored_total`, `running`,
 //! `done_total`, `retried_total`, `parked_total`, `dead_total`, `lease_lost_total`) and the states that the last [`Queue::stats`] found.
@@ -221,12 +237,14 @@ mod accept;
 mod answer;
 mod config;
 mod counters;
+mod dedupe_key;
 mod deliver;
 mod error;
 mod handle;
 mod history;
 mod letter;
 mod message;
+mod panic;
 mod report;
 mod store;
 mod to_http;

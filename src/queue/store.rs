@@ -131,7 +131,7 @@ pub trait QueueStore: Send + Sync + 'static {
     fn id(&self) -> StoreId;
 
     /// Stores messages, all or none; one answer each, in order. Of two with the same dedupe key in one batch the second is a
-    /// duplicate.
+    /// duplicate. Keys are compared as [`NewMessage::dedupe_keys`] returns them, within the queue; each has its own window.
     fn enqueue<'a>(
         &'a self,
         queue: &'a str,
@@ -170,11 +170,12 @@ pub trait QueueStore: Send + Sync + 'static {
         by: &'a str,
     ) -> BoxFuture<'a, Result<usize, StoreError>>;
 
-    /// Removes dead letters for good. Answers how many of them were dead.
+    /// Removes dead letters for good, with those dedupe keys that they brought and no later message has, in one commit: a delivery
+    /// that is repeated then is new. Returns how many of them were dead.
     fn purge<'a>(&'a self, queue: &'a str, ids: &'a [MessageId]) -> BoxFuture<'a, Result<usize, StoreError>>;
 
-    /// Removes what has been done for longer than `keep_done`, and dedupe keys whose window is over: at most `most` of each.
-    /// Answers how many there were.
+    /// Removes what has been done for longer than `keep_done`, and dedupe keys whose window is over: at most `most` of each. The
+    /// keys of a message that is removed stay until their window is over. Returns how many messages and keys there were.
     fn sweep<'a>(
         &'a self,
         queue: &'a str,

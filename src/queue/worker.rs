@@ -1,11 +1,18 @@
 mod guard;
+mod instances;
 mod job;
 mod judge;
 mod leases;
 mod pause;
 mod run;
+mod shutdown;
+mod sweep;
+mod trouble;
 
-use super::{IntoReport, Message, Queue, config::Config};
+use super::{
+    IntoReport, Message, Queue,
+    config::{Config, UserBackoff},
+};
 use crate::{backoff::Backoff, error::BoxError};
 use std::{fmt, sync::Arc, time::Duration};
 use tower_service::Service;
@@ -26,9 +33,13 @@ impl<S> Worker<S> {
         Self { queue, service, config: Config::default() }
     }
 
-    /// How many messages are worked on at once: 4 for each core unless said. 0 counts as 1.
+    /// The greatest concurrency: 1,048,576 messages. Each is a task.
+    pub const MAX_CONCURRENCY: usize = 1 << 20;
+
+    /// Sets how many messages are worked on at once. Default: 4 for each core. 0 counts as 1, more than
+    /// [`MAX_CONCURRENCY`](Self::MAX_CONCURRENCY) as that. A claim takes at most 256 messages, and the next one follows at once.
     pub fn with_concurrency(mut self, messages: usize) -> Self {
-        self.config.concurrency = messages.max(1);
+        self.config.concurrency = messages.clamp(1, Self::MAX_CONCURRENCY);
         self
     }
 
@@ -52,8 +63,10 @@ impl<S> Worker<S> {
     /// `retry` is the number of the attempt that failed, or of the delivery that was never sent: the two are counted apart, and
     /// a wait after the latter is at least 1 s. `previous` is always zero, since the attempt before may have been another
     /// process's. A server's hint is waited for in full.
+    ///
+    /// A backoff that panics is replaced by the default one for that wait.
     pub fn with_backoff(mut self, backoff: impl Backoff) -> Self {
-        self.config.backoff = Arc::new(backoff);
+        self.config.backoff = Arc::new(UserBackoff::new(backoff));
         self
     }
 

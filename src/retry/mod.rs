@@ -46,6 +46,7 @@
 //!
 //! # States of a call
 //!
+//! <!-- picture -->
 //! ```text
 //! Calling ──► (Settling) ──► decide ──► response dropped ──► Sleeping ──► Readying ──┐
 //!    ▲                         └──► the last outcome, as it came                     │

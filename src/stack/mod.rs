@@ -1,5 +1,6 @@
 //! The layers of a client in the order that is right, in one line.
 //!
+//! <!-- order -->
 //! ```text
 //! total deadline > idempotency key > retry > circuit breaker (per origin) > attempt timeout > client
 //! ```
@@ -7,15 +8,19 @@
 //! You want [`ClientStack`] around every client of another service. You do not want it in front of your own server (there the
 //! layers answer: `.respond()`), nor twice around one client.
 //!
-//! ```no_run
+//! ```
 //! use reqwest::{Method, Request};
 //! use steadfast::stack::ClientStack;
 //! use tower::{Service, ServiceBuilder, ServiceExt};
 //!
 //! # #[tokio::main(flavor = "current_thread")] async fn main() -> Result<(), Box<dyn std::error::Error + Send + Sync>> {
+//! # let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await?;
+//! # let url: reqwest::Url = format!("http://{}/charges/1", listener.local_addr()?).parse()?;
+//! # tokio::spawn(axum::serve(listener, axum::Router::new().route("/charges/1", axum::routing::get(|| async { "5 EUR" }))).into_future());
 //! let mut client = ServiceBuilder::new().layer(ClientStack::new("payments")).service(reqwest::Client::new());
-//! let request = Request::new(Method::GET, "https://payments.example.com/charges/1".parse()?);
+//! let request = Request::new(Method::GET, url); // such as https://payments.example.com/charges/1
 //! let charge = client.ready().await?.call(request).await?.text().await?;
+//! assert_eq!(charge, "5 EUR");
 //! # Ok(()) }
 //! ```
 //!

@@ -18,5 +18,12 @@ pub mod memory;
 pub mod postgres;
 #[cfg(all(feature = "redis", feature = "idempotency"))]
 pub mod redis;
+#[cfg(feature = "idempotency")]
+mod released;
 #[cfg(all(feature = "sqlite", any(feature = "idempotency", feature = "queue")))]
 pub mod sqlite;
+#[cfg(any(
+    all(feature = "sqlite", any(feature = "idempotency", feature = "queue")),
+    all(feature = "postgres", feature = "queue")
+))]
+mod wakes;

@@ -1,13 +1,15 @@
-//! The `metrics` facade, or nothing.
+//! The `metrics` facade, or nothing. A recorder runs on the thread of the call that it counts, often in a drop: its panic ends here.
 #![allow(dead_code, reason = "each pattern uses its own of them")]
 
+#[cfg(feature = "metrics")]
+use crate::sync::unharmed;
 use std::sync::Arc;
 
 /// Adds to a counter. `label`: one more label besides `name`.
 #[inline]
 pub(crate) fn count(metric: &'static str, name: &Arc<str>, label: (&'static str, &'static str)) {
     #[cfg(feature = "metrics")]
-    metrics::counter!(metric, "name" => name.clone(), label.0 => label.1).increment(1);
+    unharmed(|| metrics::counter!(metric, "name" => name.clone(), label.0 => label.1).increment(1));
     #[cfg(not(feature = "metrics"))]
     let _ = (metric, name, label);
 }
@@ -16,7 +18,7 @@ pub(crate) fn count(metric: &'static str, name: &Arc<str>, label: (&'static str,
 #[inline]
 pub(crate) fn gauge(metric: &'static str, name: &Arc<str>, label: (&'static str, &'static str), value: f64) {
     #[cfg(feature = "metrics")]
-    metrics::gauge!(metric, "name" => name.clone(), label.0 => label.1).set(value);
+    unharmed(|| metrics::gauge!(metric, "name" => name.clone(), label.0 => label.1).set(value));
     #[cfg(not(feature = "metrics"))]
     let _ = (metric, name, label, value);
 }
@@ -50,7 +52,7 @@ impl Stopwatch {
 #[inline]
 pub(crate) fn observe(metric: &'static str, name: &Arc<str>, value: f64) {
     #[cfg(feature = "metrics")]
-    metrics::histogram!(metric, "name" => name.clone()).record(value);
+    unharmed(|| metrics::histogram!(metric, "name" => name.clone()).record(value));
     #[cfg(not(feature = "metrics"))]
     let _ = (metric, name, value);
 }

@@ -180,7 +180,30 @@ async fn what_is_released_was_never_claimed(store: &dyn IdempotencyStore) -> Res
     law(store.release(fence(&first)).await? == Fenced::Done, "the owner releases")?;
     law(store.release(fence(&first)).await? == Fenced::Lost, "what was released is gone")?;
     law(store.complete(fence(&first), answer(), KEEP).await? == Fenced::Lost, "what was released is not completed")?;
-    law(acquired(&store.begin(request(key, 2)).await?, 1), "a released key is free for any request, as attempt 1")
+    let second = request(key, 2);
+    law(acquired(&store.begin(second).await?, 1), "a released key is free for any request, as attempt 1")?;
+    law(claims_nothing(store, &first).await?, "a late begin of a released token claims no key of another")?;
+    law(store.release(fence(&second)).await? == Fenced::Done, "which its owner releases")?;
+    law(claims_nothing(store, &first).await?, "a late begin claims no key that was released again")?;
+    law(claims_nothing(store, &second).await?, "nor does a late begin of the second")?;
+    // released before it came, because it was not answered in time
+    let late = request(key, 1);
+    law(store.release(fence(&late)).await? == Fenced::Lost, "what was never claimed is released as lost")?;
+    law(claims_nothing(store, &late).await?, "a begin that comes after the release of its token claims nothing")?;
+    law(store.get(key).await?.is_none(), "a released key has no record")?;
+    law(store.settled(fence(&first)).await? == Fenced::Lost, "what was released is settled as lost")?;
+    let (owner, other) = (request(key, 3), request(key, 3));
+    law(acquired(&store.begin(owner).await?, 1), "after all of these the key is free")?;
+    law(store.release(fence(&other)).await? == Fenced::Lost, "a token without a claim releases nothing of another")?;
+    law(store.renew(fence(&owner), LEASE).await? == Fenced::Done, "whose claim holds")?;
+    law(store.complete(fence(&owner), answer(), KEEP).await? == Fenced::Done, "and is completed")?;
+    law(store.get(key).await? == Some(answer()), "with its answer")
+}
+
+/// A begin whose caller has stopped waiting.
+async fn claims_nothing(store: &dyn IdempotencyStore, late: &Begin) -> Result<bool, BoxError> {
+    let claimed = matches!(store.begin(*late).await, Ok(Begun::Acquired { .. }));
+    Ok(!claimed && store.settled(fence(late)).await? == Fenced::Lost)
 }
 
 async fn records_expire_and_do_not_slide(store: &dyn IdempotencyStore) -> Result<(), BoxError> {

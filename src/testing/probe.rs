@@ -1,4 +1,4 @@
-use crate::error::BoxError;
+use crate::{error::BoxError, sync::WakeList};
 use std::{
     fmt, mem,
     pin::Pin,
@@ -72,7 +72,8 @@ impl<Res, E> Probe<Res, E> {
 
     /// The next `poll_ready` fails with `error`.
     pub fn break_ready(&self, error: E) {
-        self.change(|seen| seen.broken = Some(error));
+        let before = self.change(|seen| seen.broken.replace(error));
+        drop(before);
     }
 
     /// Calls that began.
@@ -104,13 +105,13 @@ impl<Res, E> Probe<Res, E> {
         self.script.seen()
     }
 
-    fn change(&self, change: impl FnOnce(&mut Seen<E>)) {
-        let wakers = {
+    fn change<T>(&self, change: impl FnOnce(&mut Seen<E>) -> T) -> T {
+        let (out, wakers) = {
             let mut seen = self.seen();
-            change(&mut seen);
-            mem::take(&mut seen.wakers)
+            (change(&mut seen), mem::take(&mut seen.wakers))
         };
-        wakers.into_iter().for_each(Waker::wake);
+        drop(WakeList::from_iter(wakers));
+        out
     }
 }
 
@@ -126,12 +127,14 @@ impl<Req, Res, E> Service<Req> for Probe<Res, E> {
     type Future = ProbeFuture<Req, Res, E>;
 
     fn poll_ready(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), E>> {
+        // cloned before the lock: a waker is foreign
+        let waker = cx.waker().clone();
         let mut seen = self.script.seen();
         if let Some(error) = seen.broken.take() {
             return Poll::Ready(Err(error));
         }
         if seen.unready && !self.ready {
-            seen.wakers.push(cx.waker().clone());
+            seen.wakers.push(waker);
             return Poll::Pending;
         }
         seen.reserved += u32::from(!mem::replace(&mut self.ready, true));
@@ -215,12 +218,12 @@ impl<Res, E> Drop for Probe<Res, E> {
 
 impl<Res, E> fmt::Debug for Probe<Res, E> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let seen = self.seen();
+        // the writer is foreign: nothing is locked while it writes
         f.debug_struct("Probe")
             .field("ready", &self.ready)
-            .field("calls", &seen.calls)
-            .field("running", &seen.running)
-            .field("breaches", &seen.breaches)
+            .field("calls", &self.calls())
+            .field("running", &self.running())
+            .field("breaches", &self.breaches())
             .finish_non_exhaustive()
     }
 }

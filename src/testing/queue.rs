@@ -29,6 +29,8 @@ pub async fn queue_contract(store: &dyn QueueStore) -> Result<(), BoxError> {
     enqueue::what_is_enqueued_is_claimed_as_it_was(store).await?;
     enqueue::a_known_key_makes_a_duplicate(store).await?;
     enqueue::the_window_of_a_key_ends(store).await?;
+    enqueue::a_key_is_known_within_its_destination(store).await?;
+    enqueue::a_key_may_have_a_window_of_its_own(store).await?;
     enqueue::those_that_waited_longest_are_claimed_first(store).await?;
     enqueue::queues_are_apart(store).await?;
     lease::a_lease_lapses_and_fences(store).await?;
@@ -44,6 +46,7 @@ pub async fn queue_contract(store: &dyn QueueStore) -> Result<(), BoxError> {
     letters::letters_are_found_by_filter_and_cursor(store).await?;
     letters::a_redrive_begins_anew(store).await?;
     letters::a_purge_is_for_good(store).await?;
+    letters::a_purge_leaves_the_keys_of_others(store).await?;
     settle::a_sweep_takes_what_is_over(store).await?;
     settle::every_state_is_counted(store).await?;
     wait::whoever_waits_is_woken(store).await

@@ -97,6 +97,7 @@ where
 impl VerifyLayer {
     fn verify(&self, head: &mut Parts, body: Collected) -> Result<Collected, Refusal> {
         let verified = self.scheme.verify(head, &body.data, self.clock.now()).map_err(Refusal::Unverified)?;
+        let verified = verified.in_sources(&self.sources);
         count(names::WEBHOOK_DELIVERIES, &self.name, ("result", "verified"));
         head.extensions.insert(verified.dedupe().clone());
         head.extensions.insert(verified);

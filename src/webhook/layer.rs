@@ -8,6 +8,8 @@ use tower_layer::Layer;
 pub struct VerifyLayer {
     pub(super) name: Arc<str>,
     pub(super) scheme: Arc<dyn Scheme>,
+    /// What each dedupe key begins with.
+    pub(super) sources: Arc<[Box<str>]>,
     pub(super) clock: Arc<dyn Clock>,
     pub(super) limit: usize,
 }
@@ -18,13 +20,24 @@ impl VerifyLayer {
 
     /// Deliveries signed by this scheme; it gives the layer its name.
     pub fn new(scheme: impl Scheme) -> Self {
-        Self { name: scheme.name().into(), scheme: Arc::new(scheme), clock: Arc::new(SystemClock), limit: Self::LIMIT }
+        let sources = scheme.sources().iter().map(|source| in_a_key(source)).collect();
+        let name = scheme.name().into();
+        Self { name, scheme: Arc::new(scheme), sources, clock: Arc::new(SystemClock), limit: Self::LIMIT }
     }
 
     /// Another name, for metrics.
     #[must_use]
     pub fn with_name(mut self, name: impl Into<Arc<str>>) -> Self {
         self.name = name.into();
+        self
+    }
+
+    /// Sets the source of the deliveries: a dedupe key is known within its source only. Layers with the same source and the same
+    /// queue recognise each other's deliveries, whatever their secrets and names are. Default: what
+    /// [`Scheme::sources`] returns; for the built-in schemes one source for each secret.
+    #[must_use]
+    pub fn with_source(mut self, source: impl AsRef<str>) -> Self {
+        self.sources = [in_a_key(source.as_ref())].into();
         self
     }
 
@@ -41,6 +54,11 @@ impl VerifyLayer {
         self.clock = Arc::new(clock);
         self
     }
+}
+
+/// A source as dedupe keys begin with it: it ends at the first `/`.
+fn in_a_key(source: &str) -> Box<str> {
+    source.replace('%', "%25").replace('/', "%2F").into()
 }
 
 impl<S> Layer<S> for VerifyLayer {

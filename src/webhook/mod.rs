@@ -41,9 +41,9 @@
 //!
 //! Every no is problem+json (RFC 9457), says no more than the sender knows, and leaves an HTTP/1 connection usable.
 //!
-//! | scheme | header | signed | known again by |
+//! | scheme | header | signed | dedupe key |
 //! | --- | --- | --- | --- |
-//! | [`GitHub`] | `X-Hub-Signature-256: sha256=<hex>` | the body only; no timestamp | `X-GitHub-Delivery`, and the digest of the body, since the id is not signed |
+//! | [`GitHub`] | `X-Hub-Signature-256: sha256=<hex>` | the body only; no timestamp | `X-GitHub-Delivery`, within the hook where its id is sent; the digest of the body only where asked for |
 //! | your own | [`Scheme`] | | |
 //!
 //! | setting | default | unit, range |
@@ -51,7 +51,23 @@
 //! | `with_limit` | 1 MiB | bytes that are read before anything is known of the sender; GitHub sends up to 25 MB |
 //! | `with_clock` | the system's | for schemes with a timestamp |
 //! | `with_name` | the scheme's | label of metrics |
-//! | [`GitHub::without_digest`] | off | for senders whose different deliveries have the same body |
+//! | `with_source` | one source for each secret | within which dedupe keys are known |
+//! | [`GitHub::with_digest`] | off | up to 1 h: a body that was seen within this time is a duplicate, whatever its id |
+//!
+//! # Sources
+//!
+//! A dedupe key is known within its source, so receivers with different secrets may share a queue although their senders use the
+//! same ids. By default each secret is a source of its own; stores keep a [tag](Secret::tag) of it. While a secret is changed, a
+//! delivery has a key for each secret, and one that was accepted under the old secret stays known.
+//! Keep the old secret for as long as its sender repeats deliveries, or name the source by
+//! [`VerifyLayer::with_source`]: then secrets may change at any time.
+//!
+//! A delivery that is sent again is a duplicate for as long as the queue knows its keys
+//! ([`Accept::with_dedupe_for`](crate::queue::Accept::with_dedupe_for)), also after its message is done. If its message died and
+//! was purged, the delivery is accepted as a new one.
+//!
+//! [`GitHub::with_digest`] is against replay: GitHub does not sign its ids, so a delivery that was read on its way could be sent
+//! again under another id. It takes different deliveries with the same body for one, so its window is short and it is off by default.
 //!
 //! Errors. The layer has none: the inner service's comes out unchanged, so a route of axum stays infallible. [`Secret::new`] refuses an
 //! empty secret ([`Invalid`](crate::setting::Invalid)).

@@ -1,5 +1,5 @@
 mod github;
-mod hex;
+pub(super) mod hex;
 
 pub use github::GitHub;
 
@@ -40,6 +40,16 @@ pub trait Scheme: Debug + Send + Sync + 'static {
     /// # Errors
     /// Why it is not.
     fn verify(&self, head: &Parts, body: &[u8], now: SystemTime) -> Result<Verified, Unverified>;
+
+    /// Returns the names of the senders whose deliveries this scheme verifies. Each dedupe key is known within each of them, and a
+    /// delivery is a duplicate if one of them knows it.
+    ///
+    /// Return one name for each secret, made with [`Secret::tag`](super::Secret::tag): senders with different secrets are then kept
+    /// apart in one queue, and while a secret is changed the deliveries that the old one has signed stay known. Default: the name of
+    /// the scheme, under which all its senders are one.
+    fn sources(&self) -> Vec<String> {
+        vec![self.name().to_owned()]
+    }
 }
 
 const _: Option<&dyn Scheme> = None;

@@ -1,4 +1,5 @@
 use crate::dedupe::DedupeKeys;
+use std::time::Duration;
 
 /// In the extensions of a request that was verified: by what, and what is known of the delivery.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -22,10 +23,32 @@ impl Verified {
         self
     }
 
-    /// A key under which the delivery is known again; may be called several times.
+    /// Adds a dedupe key of the delivery. May be called several times. The layer puts the source before each key.
     #[must_use]
     pub fn with_dedupe(mut self, key: impl Into<String>) -> Self {
         self.dedupe = self.dedupe.and(key);
+        self
+    }
+
+    /// Adds a dedupe key that is known for `window` and not for as long as the queue knows keys.
+    #[must_use]
+    pub fn with_dedupe_for(mut self, key: impl Into<String>, window: Duration) -> Self {
+        self.dedupe = self.dedupe.and_for(key, window);
+        self
+    }
+
+    /// Puts a source before each key, so that the keys of different sources differ.
+    pub(super) fn in_sources(mut self, sources: &[Box<str>]) -> Self {
+        let keys = std::mem::take(&mut self.dedupe);
+        for source in sources {
+            for (key, window) in keys.iter() {
+                let key = format!("{source}/{key}");
+                self = match window {
+                    Some(window) => self.with_dedupe_for(key, window),
+                    None => self.with_dedupe(key),
+                };
+            }
+        }
         self
     }
 
@@ -44,7 +67,7 @@ impl Verified {
         self.delivery.as_deref()
     }
 
-    /// The keys under which the delivery is known again; they lie in the extensions on their own as well.
+    /// Returns the dedupe keys of the delivery. They are in the extensions on their own as well.
     pub const fn dedupe(&self) -> &DedupeKeys {
         &self.dedupe
     }

@@ -4,6 +4,7 @@
 //! `.remembers()`: then the law about layering again also checks that the memory is there at all.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a test that cannot go on has failed")]
 
+mod hostile;
 mod laws;
 mod naughty;
 mod subject;

@@ -19,6 +19,7 @@ pub enum Call {
     Release,
     Settled,
     Get,
+    Sweep,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -27,6 +28,10 @@ pub enum Fault {
     None,
     /// It is not done, and fails.
     Fails,
+    /// It is not done, and fails as a refusal.
+    Refuses,
+    /// As [`Refuses`](Self::Refuses): there is no room.
+    IsFull,
     /// It is done, and the reply is lost.
     LosesReply,
     /// It is done, and no reply ever comes.
@@ -40,11 +45,17 @@ type Script = Vec<(Call, VecDeque<Fault>)>;
 #[derive(Clone, Default)]
 pub struct Scripted {
     pub memory: MemoryStore,
+    identity: MemoryStore,
     script: Arc<Mutex<Script>>,
     calls: Arc<Mutex<Vec<Call>>>,
 }
 
 impl Scripted {
+    /// Returns the store of another process over the same records.
+    pub fn of_another_process(&self) -> Self {
+        Self { memory: self.memory.clone(), ..Self::default() }
+    }
+
     /// The next calls of this kind end so; those after them are done.
     pub fn next(&self, call: Call, faults: impl IntoIterator<Item = Fault>) {
         self.script.lock().unwrap().push((call, faults.into_iter().collect()));
@@ -72,6 +83,8 @@ impl Scripted {
             match fault.unwrap_or(Fault::None) {
                 Fault::None => work.await,
                 Fault::Fails => Err(down),
+                Fault::Refuses => Err(StoreError::refused("scripted to refuse")),
+                Fault::IsFull => Err(StoreError::full("scripted to be full")),
                 Fault::LosesReply => work.await.and(Err(down)),
                 Fault::Hangs => {
                     let _ = work.await;
@@ -91,7 +104,7 @@ impl Scripted {
 
 impl IdempotencyStore for Scripted {
     fn id(&self) -> StoreId {
-        self.memory.id()
+        self.identity.id()
     }
 
     fn begin(&self, begin: Begin) -> BoxFuture<'_, Result<Begun, StoreError>> {
@@ -119,6 +132,6 @@ impl IdempotencyStore for Scripted {
     }
 
     fn sweep(&self, most: usize) -> BoxFuture<'_, Result<usize, StoreError>> {
-        self.memory.sweep(most)
+        self.run(Call::Sweep, move |memory| async move { memory.sweep(most).await })
     }
 }

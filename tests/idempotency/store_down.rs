@@ -83,6 +83,7 @@ async fn a_begin_that_comes_to_the_store_late_leaves_no_claim() {
     store.next(Call::Begin, [Fault::Late(Duration::from_secs(10)), Fault::Late(Duration::from_secs(20))]);
     assert_eq!(send(&app, request("k", "")).await.status, StatusCode::SERVICE_UNAVAILABLE);
     layer.drained().await;
+    sleep(Duration::from_secs(60)).await;
     assert_eq!(store.memory.records(), 0);
     assert_eq!(send(&app, request("k", "")).await.status, StatusCode::CREATED);
     assert_eq!(runs.get(), 1);
@@ -110,7 +111,7 @@ async fn where_it_was_asked_for_a_store_that_is_down_lets_requests_pass() {
     let store = Scripted::default();
     let layer = over(store.clone()).with_fail_open();
     let (app, runs) = app(layer.clone(), |request| async move {
-        request.extensions().get::<steadfast::idempotency::Claim>().is_some().to_string()
+        request.extensions().get::<steadfast::idempotency::Claim>().is_some_and(|claim| !claim.is_open()).to_string()
     });
     store.next(Call::Begin, [Fault::LosesReply; 4]);
     for n in 1..=2 {

@@ -11,3 +11,4 @@ mod other_side;
 mod overrides;
 mod page;
 mod stack;
+mod transaction;

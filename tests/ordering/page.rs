@@ -2,7 +2,7 @@
 
 const PAGE: &str = include_str!("../../docs/ordering.md");
 
-const TESTS: [(&str, &str); 7] = [
+const TESTS: [(&str, &str); 8] = [
     ("attempt", include_str!("attempt.rs")),
     ("circuit", include_str!("circuit.rs")),
     ("deadline", include_str!("deadline.rs")),
@@ -10,6 +10,7 @@ const TESTS: [(&str, &str); 7] = [
     ("limit", include_str!("limit.rs")),
     ("overrides", include_str!("overrides.rs")),
     ("stack", include_str!("stack.rs")),
+    ("transaction", include_str!("transaction.rs")),
 ];
 
 /// The tests here, as the page names them.

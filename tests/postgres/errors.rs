@@ -41,6 +41,7 @@ async fn no_error_and_no_debug_has_the_password() {
     let store = PostgresStore::new(options.connect_lazy("postgres://postgres:s3cr3t@127.0.0.1:1/nowhere").unwrap());
     let away = store.begin(begin("k", LEASE)).await.unwrap_err();
     assert_eq!(away.what(), "no connection in time: the server is away, or the pool used up");
+    assert!(away.is_refused() && !away.is_full(), "nothing was sent");
     assert!(!all_of(&away).contains("s3cr3t"), "{}", all_of(&away));
     assert_eq!(format!("{store:?}"), "PostgresStore { name: \"nowhere\", .. }");
 }

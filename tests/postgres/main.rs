@@ -25,6 +25,7 @@ mod processes;
 mod proxy;
 mod queue;
 mod queue_faults;
+mod queue_keys;
 mod queue_processes;
 mod queue_transactions;
 mod races;

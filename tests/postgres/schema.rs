@@ -121,5 +121,5 @@ async fn tables_of_version_1_are_brought_up_to_date_and_lose_nothing() {
     );
     let letter = store.dead("q", &Filter::all(), None, 10).await.unwrap().remove(0);
     assert_eq!((letter.attempts, letter.not_sent, letter.refused), (7, 0, 0));
-    assert!(tables(&pool).await.contains(&"queue = 2".to_owned()));
+    assert!(tables(&pool).await.contains(&"queue = 3".to_owned()));
 }

@@ -25,6 +25,9 @@ pub(crate) struct Faults {
     pub(crate) claim: AtomicBool,
     pub(crate) extend: AtomicBool,
     pub(crate) settle: AtomicBool,
+    pub(crate) wait: AtomicBool,
+    /// Whatever goes wrong is a panic.
+    pub(crate) panics: AtomicBool,
     /// Dead letters have the ids of messages that will be enqueued in the far future.
     pub(crate) later: AtomicBool,
     /// How long a claim takes after it was done.
@@ -42,8 +45,14 @@ pub(crate) struct FaultyStore {
     pub(crate) faults: Arc<Faults>,
 }
 
-fn down(switch: &AtomicBool) -> Result<(), StoreError> {
-    if switch.load(SeqCst) { Err(StoreError::new("the store is down")) } else { Ok(()) }
+impl Faults {
+    fn down(&self, switch: &AtomicBool) -> Result<(), StoreError> {
+        if !switch.load(SeqCst) {
+            return Ok(());
+        }
+        assert!(!self.panics.load(SeqCst), "the store panics");
+        Err(StoreError::new("the store is down"))
+    }
 }
 
 impl QueueStore for FaultyStore {
@@ -56,14 +65,14 @@ impl QueueStore for FaultyStore {
         batch: Vec<NewMessage>,
     ) -> BoxFuture<'a, Result<Vec<Enqueued>, StoreError>> {
         Box::pin(async move {
-            down(&self.faults.enqueue)?;
+            self.faults.down(&self.faults.enqueue)?;
             self.inner.enqueue(queue, batch).await
         })
     }
     fn claim<'a>(&'a self, queue: &'a str, claim: Claim) -> BoxFuture<'a, Result<Vec<Message>, StoreError>> {
         Box::pin(async move {
             self.faults.claims.fetch_add(1, SeqCst);
-            down(&self.faults.claim)?;
+            self.faults.down(&self.faults.claim)?;
             let claimed = self.inner.claim(queue, claim).await;
             let takes = *self.faults.claim_takes.lock().unwrap();
             if !takes.is_zero() {
@@ -80,14 +89,14 @@ impl QueueStore for FaultyStore {
         Box::pin(async move {
             self.faults.extends.fetch_add(1, SeqCst);
             self.faults.extended.lock().unwrap().push(leases.len());
-            down(&self.faults.extend)?;
+            self.faults.down(&self.faults.extend)?;
             self.inner.extend(leases, lease).await
         })
     }
     fn settle(&self, settled: Vec<(Lease, Settle)>) -> BoxFuture<'_, Result<Vec<Result<(), LeaseLost>>, StoreError>> {
         Box::pin(async move {
             self.faults.settles.fetch_add(1, SeqCst);
-            down(&self.faults.settle)?;
+            self.faults.down(&self.faults.settle)?;
             self.inner.settle(settled).await
         })
     }
@@ -115,7 +124,7 @@ impl QueueStore for FaultyStore {
         by: &'a str,
     ) -> BoxFuture<'a, Result<usize, StoreError>> {
         Box::pin(async move {
-            down(&self.faults.settle)?;
+            self.faults.down(&self.faults.settle)?;
             self.inner.redrive(queue, ids, by).await
         })
     }
@@ -134,6 +143,8 @@ impl QueueStore for FaultyStore {
         self.inner.stats(queue)
     }
     fn wait<'a>(&'a self, queue: &'a str) -> BoxFuture<'a, ()> {
+        // before there is a future
+        self.faults.down(&self.faults.wait).unwrap();
         self.inner.wait(queue)
     }
 }

@@ -12,6 +12,8 @@
 mod contract;
 mod down;
 mod failover;
+mod fsync;
+mod late;
 mod limits;
 mod lost;
 mod names;

@@ -19,7 +19,7 @@ async fn what_an_append_only_file_holds_survives_a_kill() {
     assert_eq!((again.text.as_str(), again.replayed(), app.runs()), ("run 1", true, 1));
 }
 
-/// `everysec` loses its last second with the machine, not with the process: what was written is the kernel's.
+/// `everysec` loses its last second with the machine, and nothing with the process as long as no fsync is slow: see `fsync`.
 #[tokio::test]
 async fn also_where_it_is_fsynced_once_a_second() {
     let mut server = RedisServer::with(&["--appendonly", "yes", "--appendfsync", "everysec"]);

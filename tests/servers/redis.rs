@@ -21,6 +21,7 @@ pub(crate) struct RedisServer {
     dir: TempDir,
     port: u16,
     settings: Vec<String>,
+    env: Vec<(String, String)>,
     running: Option<Running>,
 }
 
@@ -43,8 +44,14 @@ impl RedisServer {
 
     /// With other settings, as on the command line of `redis-server`.
     pub(crate) fn with(settings: &[&str]) -> Self {
+        Self::with_env(settings, &[])
+    }
+
+    /// With variables of its environment too.
+    pub(crate) fn with_env(settings: &[&str], env: &[(&str, &str)]) -> Self {
         let settings = settings.iter().map(|&word| word.to_owned()).collect();
-        let mut this = Self { dir: tempfile::tempdir().unwrap(), port: 0, settings, running: None };
+        let env = env.iter().map(|&(name, value)| (name.to_owned(), value.to_owned())).collect();
+        let mut this = Self { dir: tempfile::tempdir().unwrap(), port: 0, settings, env, running: None };
         // a port that was free may be taken by the time the server asks for it
         let started = (0..10).any(|_| {
             this.port = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
@@ -116,6 +123,7 @@ impl RedisServer {
             .args(["--bind", "127.0.0.1", "--port", &self.port.to_string(), "--save", ""])
             .args(["--enable-debug-command", "local"])
             .args(&self.settings)
+            .envs(self.env.iter().cloned())
             .current_dir(self.dir.path())
             .stdin(Stdio::null())
             .stdout(Stdio::piped())

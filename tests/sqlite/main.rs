@@ -14,10 +14,15 @@ mod closures;
 mod contracts;
 mod crash;
 mod disk;
+#[cfg(unix)]
+mod files;
+mod full;
 mod gate;
 mod groups;
 mod guarded;
+mod open;
 mod queue;
+mod rowid;
 mod schema;
 mod sharing;
 

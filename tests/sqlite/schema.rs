@@ -106,7 +106,7 @@ async fn a_file_of_version_1_is_brought_up_to_date_and_loses_nothing() {
     drop(store);
     let version = "SELECT value FROM steadfast_meta WHERE key = 'schema'";
     let version: i64 = Connection::open(&path).unwrap().query_row(version, [], |row| row.get(0)).unwrap();
-    assert_eq!(version, 2);
+    assert_eq!(version, 3);
 }
 
 #[tokio::test]

@@ -1,7 +1,7 @@
 //! Real connections, and the whole way to a queue.
 
 use crate::support::github;
-use std::convert::Infallible;
+use std::{convert::Infallible, time::Duration};
 use steadfast::{
     queue::{Claim, Queue},
     store::memory::MemoryStore,
@@ -27,7 +27,9 @@ async fn post(client: &reqwest::Client, url: &str, signature: &str, body: Vec<u8
 #[tokio::test]
 async fn a_refusal_leaves_the_connection_usable_and_a_delivery_ends_in_the_queue() {
     let queue = Queue::new("github", MemoryStore::new());
-    let stack = ServiceBuilder::new().layer(VerifyLayer::new(github()).with_limit(5000)).service(queue.accept());
+    let stack = ServiceBuilder::new()
+        .layer(VerifyLayer::new(github().with_digest(Duration::from_secs(300))).with_limit(5000))
+        .service(queue.accept());
     let connections = std::sync::Arc::new(std::sync::atomic::AtomicUsize::new(0));
     let app = axum::Router::new().route_service("/hooks", stack);
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
@@ -50,7 +52,7 @@ async fn a_refusal_leaves_the_connection_usable_and_a_delivery_ends_in_the_queue
     assert_eq!(queue.stats().await.unwrap().open(), 0, "nothing was stored for any of them");
     let (status, first) = post(&client, &url, &sign(&body), body.clone()).await;
     assert_eq!(status, 202);
-    // captured, and sent again under another id
+    // captured, and sent again: a replay is refused where that was asked for
     let (status, again) = post(&client, &url, &sign(&body), body.clone()).await;
     assert_eq!((status, again), (202, first.replace('}', ",\"duplicate\":true}")));
     assert_eq!(connections.load(std::sync::atomic::Ordering::SeqCst), 1, "one connection for all of it");

@@ -3,6 +3,7 @@
 use crate::support::{Inner, SECRET, delivery, github, send, signed};
 use http::StatusCode;
 use proptest::prelude::*;
+use std::time::Duration;
 use steadfast::{
     dedupe::DedupeKeys,
     webhook::{GitHub, Scheme, Secret, Unverified, Verified, VerifyLayer},
@@ -103,33 +104,53 @@ fn while_a_secret_is_changed_both_are_right() {
     assert_eq!(result, Err(Unverified::Mismatch));
 }
 
+/// The dedupe keys of a delivery of the word "body", and the number of its windows.
+async fn keys(layer: VerifyLayer, id: Option<&str>) -> (Vec<String>, Vec<Duration>) {
+    let inner = Inner::default();
+    let mut request = signed(&github(), "body");
+    if let Some(id) = id {
+        request.headers_mut().insert("x-github-delivery", id.parse().unwrap());
+    }
+    assert_eq!(send(&layer, &inner, request).await.status, StatusCode::ACCEPTED);
+    let head = inner.only().0;
+    let verified = head.extensions.get::<Verified>().unwrap();
+    assert_eq!(verified.delivery(), id.filter(|id| !id.is_empty() && id.len() < 200));
+    let keys = head.extensions.get::<DedupeKeys>().unwrap().clone();
+    assert_eq!(&keys, verified.dedupe());
+    let windows = keys.iter().filter_map(|(_, window)| window).collect();
+    (keys.into_vec(), windows)
+}
+
 #[tokio::test]
-async fn a_captured_body_under_another_id_has_a_key_in_common_with_it() {
-    let keys = async |github: GitHub, id: Option<&str>| {
-        let inner = Inner::default();
-        let mut request = signed(&github, "body");
-        if let Some(id) = id {
-            request.headers_mut().insert("x-github-delivery", id.parse().unwrap());
-        }
-        assert_eq!(send(&VerifyLayer::new(github), &inner, request).await.status, StatusCode::ACCEPTED);
-        let head = inner.only().0;
-        let verified = head.extensions.get::<Verified>().unwrap();
-        assert_eq!(verified.delivery(), id.filter(|id| !id.is_empty() && id.len() < 200));
-        let keys = head.extensions.get::<DedupeKeys>().unwrap().clone();
-        assert_eq!(&keys, verified.dedupe());
-        keys.into_vec()
-    };
-    let genuine = keys(github(), Some("72d3162e-cc78-11e3-81ab-4c9367dc0958")).await;
+async fn a_delivery_is_known_by_its_id_and_by_its_digest_only_where_asked_for_and_for_a_while() {
+    let minutes = Duration::from_secs(300);
+    let github = github();
+    let layer = |github: GitHub| VerifyLayer::new(github).with_source("hooks/a%");
+    let id = "hooks%2Fa%25/delivery///72d3162e-cc78-11e3-81ab-4c9367dc0958";
+    let given = Some("72d3162e-cc78-11e3-81ab-4c9367dc0958");
+    assert_eq!(keys(layer(github.clone()), given).await, (vec![id.to_owned()], vec![]));
+    for none in [None, Some(""), Some("x".repeat(200)).as_deref()] {
+        assert_eq!(keys(layer(github.clone()), none).await, (vec![], vec![]), "no GUID, and no digest in its place");
+    }
     // the digest of the word "body", from `printf body | sha256sum`
-    let digest = "sha256:230d8358dc8e8890b4c58deeb62912ee2f20357ae92a5cc861b98e68fe31acb5";
-    assert_eq!(genuine, ["github:72d3162e-cc78-11e3-81ab-4c9367dc0958", digest]);
-    let captured = keys(github(), Some("another")).await;
-    assert_eq!(captured, ["github:another", digest]);
-    assert_eq!(keys(github(), None).await, [digest], "the id is not signed: it may be missing");
-    assert_eq!(keys(github(), Some("")).await, [digest]);
-    assert_eq!(keys(github(), Some(&"x".repeat(200))).await, [digest], "no GUID is as long as that");
-    assert_eq!(keys(github().without_digest(), Some("1")).await, ["github:1"]);
-    assert!(keys(github().without_digest(), None).await.is_empty());
+    let digest = "hooks%2Fa%25/sha256/230d8358dc8e8890b4c58deeb62912ee2f20357ae92a5cc861b98e68fe31acb5";
+    let both = (vec![id.to_owned(), digest.to_owned()], vec![minutes]);
+    let with_digest = github.clone().with_digest(minutes);
+    assert_eq!(keys(layer(with_digest.clone()), given).await, both);
+    assert_eq!(keys(layer(with_digest.clone()), None).await, (vec![digest.to_owned()], vec![minutes]));
+    assert_eq!(keys(layer(with_digest.without_digest()), given).await.1, []);
+    let long = github.with_digest(Duration::MAX);
+    assert_eq!(keys(layer(long), given).await.1, [Duration::from_secs(3600)], "a digest is no identity");
+}
+
+#[test]
+fn each_secret_is_a_source_and_none_is_printed_in_it() {
+    let two = github().or(Secret::new("new").unwrap());
+    let sources = two.sources();
+    assert_eq!(sources.len(), 2);
+    assert_eq!(sources[0], github().sources()[0], "the same in every process");
+    assert_ne!(sources[0], sources[1]);
+    assert!(sources.iter().all(|source| source.len() == "github:".len() + 16 && !source.contains("Every")));
 }
 
 #[test]

@@ -10,6 +10,7 @@
 )]
 
 mod connection;
+mod dedupe;
 mod github;
 mod layer;
 mod support;

@@ -6,7 +6,7 @@ fn line(waiting: usize) -> (Line, Vec<u64>) {
     let mut line = Line::default();
     let places = (0..waiting).map(|_| line.join()).collect::<Vec<_>>();
     for place in &places {
-        assert!(line.wait(*place, Waker::noop()).is_none());
+        assert!(line.wait(*place, Waker::noop().clone()).is_none());
     }
     (line, places)
 }
@@ -38,7 +38,7 @@ fn of_those_who_do_not_come_twice_as_many_are_passed_each_time() {
     let woken: Vec<_> = (0..10).map(|step| line.arrange(Room::Permits(1), step * TURN).len()).collect();
     assert_eq!(woken, [1, 1, 2, 4, 8, 16, 32, 64, 128, 256]);
     // one of them came after all: what was let pass is forgotten
-    assert!(line.arrange(Room::Permits(0), 10 * TURN).is_empty());
+    assert_eq!(line.arrange(Room::Permits(0), 10 * TURN).len(), 0);
     assert_eq!(line.arrange(Room::Permits(1), 11 * TURN).len(), 1);
 }
 
@@ -58,7 +58,7 @@ fn all_are_called_and_forgotten_when_there_is_room_for_all() {
     let (mut line, _) = line(100);
     assert_eq!(line.arrange(Room::Permits(3), 0).len(), 3);
     assert_eq!(line.arrange(Room::All, 0).len(), 97);
-    assert!(line.nobody_waits() && line.first().is_none() && line.turn_ends().is_none());
+    assert!(line.nobody_waits() && line.turn_ends().is_none());
 }
 
 #[test]
@@ -66,9 +66,19 @@ fn a_place_is_kept_while_it_waits_again() {
     let (mut line, places) = line(3);
     assert_eq!(line.call_all().len(), 3);
     for place in places.iter().rev() {
-        assert!(line.wait(*place, Waker::noop()).is_none());
+        assert!(line.wait(*place, Waker::noop().clone()).is_none());
     }
-    assert!(line.wait(places[2], Waker::noop()).is_some(), "the waker that was there before");
-    line.arrange(Room::Permits(1), 0);
+    assert!(line.wait(places[2], Waker::noop().clone()).is_some(), "the waker that was there before");
+    assert_eq!(line.arrange(Room::Permits(1), 0).len(), 1);
     assert!(line.takes_turn(places[0], Room::Permits(1), 0));
+}
+
+#[test]
+fn the_first_one_is_called_without_a_turn_and_keeps_its_place() {
+    let (mut line, places) = line(2);
+    assert_eq!((line.call_first().len(), line.call_first().len()), (1, 0), "once");
+    assert!(!line.nobody_waits());
+    assert_eq!(line.arrange(Room::Permits(1), 0).len(), 0, "it was woken before: the turn is there when it comes");
+    assert!(line.takes_turn(places[0], Room::Permits(1), 0));
+    assert!(!line.takes_turn(places[1], Room::Permits(1), 0));
 }

@@ -28,9 +28,10 @@ const TOPICS: [&str; 4] = ["x-github-event", "x-gitlab-event", "x-shopify-topic"
 /// A name with one of these in it is never kept, however it begins.
 const SECRET: [&str; 4] = ["signature", "token", "secret", "hmac"];
 
+/// The keys of whatever verified the request. An id that nothing has verified is no key of a source that was verified.
 pub(super) fn dedupe(parts: &Parts) -> Option<DedupeKeys> {
     let found = parts.extensions.get::<DedupeKeys>().cloned();
-    found.or_else(|| text(&parts.headers, "webhook-id").map(DedupeKeys::new))
+    found.or_else(|| text(&parts.headers, "webhook-id").map(|id| DedupeKeys::new(format!("webhook-id/{id}"))))
 }
 
 pub(super) fn topic(parts: &Parts) -> Option<String> {

@@ -1,9 +1,7 @@
-use crate::{attempt::Attempt, classify::Reported};
+use crate::{attempt::Attempt, classify::Reported, queue::panic::caught};
 use pin_project_lite::pin_project;
 use std::{
-    any::Any,
     mem,
-    panic::{AssertUnwindSafe, catch_unwind},
     pin::Pin,
     task::{Context, Poll},
 };
@@ -33,14 +31,9 @@ impl<F: Future> Future for Guarded<F> {
         let reported = this.reported;
         let poll = || reported.listen(|| this.inner.poll(cx));
         // Unwind safe: after a panic the future is only dropped, and nothing else of the worker was borrowed.
-        match this.attempt.scope(|| catch_unwind(AssertUnwindSafe(poll))).0 {
+        match this.attempt.scope(|| caught(poll)).0 {
             Ok(polled) => polled.map(|out| Ok((out, mem::take(reported)))),
-            Err(payload) => Poll::Ready(Err(said(&*payload))),
+            Err(panic) => Poll::Ready(Err(panic)),
         }
     }
-}
-
-fn said(payload: &(dyn Any + Send)) -> String {
-    let text = payload.downcast_ref::<&str>().copied();
-    text.or_else(|| payload.downcast_ref::<String>().map(String::as_str)).unwrap_or("no message").to_owned()
 }

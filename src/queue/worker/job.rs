@@ -1,18 +1,24 @@
 //! One message: its attempt, and what the store is told of it.
 
-use super::{guard::Guarded, judge::judge, leases::Leases, pause::Pause, run::Context};
+use super::{
+    guard::Guarded, instances::Instance, judge::judge, leases::Leases, pause::Pause, run::Context, trouble::Trouble,
+};
 use crate::{
     attempt::{Attempt, deadline_after},
     classify::Failure,
     error::{BoxError, Refused},
-    queue::{Attempted, IntoReport, Lease, Message, Report, Settle, counters::Counters},
+    queue::{
+        Attempted, IntoReport, Lease, Message, Report, Settle,
+        counters::Counters,
+        panic::{Caught, Contained, caught, of_store},
+    },
     telemetry::{count, event, names, observe},
 };
 use std::{sync::Arc, time::Duration};
 use tokio::time::{Instant, timeout_at};
 use tower_service::Service;
 
-pub(super) async fn job<S>(context: Arc<Context>, service: S, message: Message)
+pub(super) async fn job<S>(context: Arc<Context>, service: Instance<S>, message: Message)
 where
     S: Service<Message>,
     S::Response: IntoReport,
@@ -33,7 +39,7 @@ where
     settle_surely(&context, lease, settle).await;
 }
 
-async fn attempt<S>(context: &Context, mut service: S, message: Message) -> Report
+async fn attempt<S>(context: &Context, service: Instance<S>, message: Message) -> Report
 where
     S: Service<Message>,
     S::Response: IntoReport,
@@ -41,28 +47,41 @@ where
 {
     let limit = context.config.attempt_limit;
     let deadline = deadline_after(limit);
-    // the call itself as well: it may panic, and it may ask for the deadline
-    let call = async move {
-        match service.call(message).await {
-            Ok(answer) => (answer.into_report(), None),
-            Err(error) => {
-                let error = error.into();
-                (Report::of_error(&error), Refused::find(&*error).map(|refused| refused.who().to_owned()))
-            }
-        }
-    };
-    let call = Guarded::new(call, Attempt::default().with_deadline(deadline));
+    let call = Guarded::new(call(service, message), Attempt::default().with_deadline(deadline));
     match timeout_at(deadline, call).await {
-        Ok(Ok(((report, refused_by), reported))) => report.in_view_of(&reported, refused_by.as_deref()).acted_on(),
-        Ok(Err(panic)) => Report::new(Failure::Fault).with_error(format!("panicked: {panic}")),
+        Ok(Ok((Ok((report, refused_by)), reported))) => report.in_view_of(&reported, refused_by.as_deref()).acted_on(),
+        Ok(Ok((Err(panic), _)) | Err(panic)) => Report::new(Failure::Fault).with_error(format!("panicked: {panic}")),
         Err(_) => Report::new(Failure::Timeout).with_error(format!("not done within {limit:?}")),
+    }
+}
+
+/// The report, and which layer refused; or the words of a panic. The call itself may panic, and may ask for its deadline. What is
+/// dropped afterwards changes nothing: the call has ended.
+async fn call<S>(mut service: Instance<S>, message: Message) -> Result<(Report, Option<String>), String>
+where
+    S: Service<Message>,
+    S::Response: IntoReport,
+    S::Error: Into<BoxError>,
+{
+    let call = service.with(|service| service.call(message))?;
+    match Caught::new(call).await? {
+        Ok(answer) => Ok((caught(|| answer.into_report())?, None)),
+        Err(error) => {
+            let read = |error: &mut BoxError| {
+                (Report::of_error(error), Refused::find(&**error).map(|refused| refused.who().to_owned()))
+            };
+            Contained::new(caught(|| error.into())?).with(read)
+        }
     }
 }
 
 fn conclude(context: &Context, lease: Lease, before: (u32, u32), report: &Report, duration: Duration) -> Settle {
     let (queue, outcome) = (&context.queue, report.verdict().outcome().as_str());
-    count(names::QUEUE_ATTEMPTS, queue.shared_name(), ("outcome", outcome));
-    observe(names::QUEUE_ATTEMPT_SECONDS, queue.shared_name(), duration.as_secs_f64());
+    // a recorder is the user's: what it does is no reason to leave the message unsettled
+    let _ = caught(|| {
+        count(names::QUEUE_ATTEMPTS, queue.shared_name(), ("outcome", outcome));
+        observe(names::QUEUE_ATTEMPT_SECONDS, queue.shared_name(), duration.as_secs_f64());
+    });
     let attempted = Attempted {
         attempt: lease.attempt,
         // a store puts its own time here
@@ -90,17 +109,13 @@ fn conclude(context: &Context, lease: Lease, before: (u32, u32), report: &Report
 /// than can be settled.
 async fn settle_surely(context: &Context, lease: Lease, settle: Settle) {
     let mut pause = Pause::new(context.random.stream());
+    let mut trouble = Trouble::default();
     let answer = loop {
-        match context.queue.store().settle(vec![(lease, settle.clone())]).await {
+        let settled = async { context.queue.store().settle(vec![(lease, settle.clone())]).await };
+        match of_store(settled).await {
             Ok(answers) => break answers.into_iter().next().unwrap_or(Ok(())),
             Err(error) => {
-                event!(
-                    WARN,
-                    "not settled: the store failed",
-                    queue = context.queue.name(),
-                    id = lease.id.to_string(),
-                    error = error.to_string()
-                );
+                trouble.tell(context.queue.name(), "settle", error.to_string());
                 pause.wait(Duration::ZERO).await;
             }
         }

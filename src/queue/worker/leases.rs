@@ -1,6 +1,6 @@
-use super::run::Context;
+use super::{run::Context, trouble::Trouble};
 use crate::{
-    queue::{Lease, LeaseLost, MessageId, counters::Counters},
+    queue::{Lease, LeaseLost, MessageId, counters::Counters, panic::of_store},
     telemetry::event,
     token::Token,
 };
@@ -15,6 +15,8 @@ use tokio::{
 
 #[cfg(test)]
 mod tests;
+
+const EXTEND: &str = "extending leases";
 
 /// The leases of everything that is running: extended together, one call to the store for all of them.
 #[derive(Default)]
@@ -40,7 +42,9 @@ impl Leases {
     pub(super) fn hold(context: &Arc<Context>, lease: Lease) -> (Held, oneshot::Receiver<()>) {
         let (tell, lost) = oneshot::channel();
         let name = (lease.id, lease.token);
-        context.leases.lock().insert(name, (lease, tell));
+        // what it replaces is dropped after the lock: it wakes an attempt
+        let replaced = context.leases.lock().insert(name, (lease, tell));
+        drop(replaced);
         (Held { leases: context.clone(), name }, lost)
     }
 
@@ -49,6 +53,7 @@ impl Leases {
     /// does not answer cancels nothing, since nobody else is known to have claimed; it is asked again a third later.
     pub(super) async fn keep(context: Arc<Context>) {
         let lease = context.config.lease;
+        let mut trouble = Trouble::default();
         let mut thirds = interval_at(Instant::now() + lease / 3, lease / 3);
         // a third is counted from one call's beginning to the next one's, however long the store takes
         thirds.set_missed_tick_behavior(MissedTickBehavior::Delay);
@@ -58,20 +63,15 @@ impl Leases {
             if held.is_empty() {
                 continue;
             }
-            match timeout(lease / 3, context.queue.store().extend(held.clone(), lease)).await {
+            match timeout(lease / 3, of_store(async { context.queue.store().extend(held.clone(), lease).await })).await
+            {
                 Ok(Ok(answers)) => {
+                    trouble.is_over(context.queue.name(), EXTEND);
                     let lost = held.into_iter().zip(answers).filter(|(_, answer)| *answer == Err(LeaseLost));
                     lost.for_each(|(lease, _)| context.leases.lose(&context, lease));
                 }
-                Ok(Err(error)) => {
-                    event!(
-                        WARN,
-                        "leases not extended: the store failed",
-                        queue = context.queue.name(),
-                        error = error.to_string()
-                    );
-                }
-                Err(_) => event!(WARN, "leases not extended in time", queue = context.queue.name()),
+                Ok(Err(error)) => trouble.tell(context.queue.name(), EXTEND, error.to_string()),
+                Err(_) => trouble.tell(context.queue.name(), EXTEND, "no answer in a third of the lease".to_owned()),
             }
         }
     }
@@ -95,6 +95,8 @@ impl Leases {
 
 impl Drop for Held {
     fn drop(&mut self) {
-        self.leases.leases.lock().remove(&self.name);
+        // not in one statement: the guard would live until its end, and the sender wakes an attempt when it is dropped
+        let held = self.leases.leases.lock().remove(&self.name);
+        drop(held);
     }
 }

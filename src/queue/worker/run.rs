@@ -1,19 +1,28 @@
 //! The loop: a free place, a ready service, a claim; then each message in a task of its own.
 
-use super::{job::job, leases::Leases, pause::Pause};
+use super::{
+    instances::{Instance, ready, ready_again},
+    job::job,
+    leases::Leases,
+    pause::Pause,
+    shutdown::Shutdown,
+    sweep,
+    trouble::Trouble,
+};
 use crate::{
     attempt::deadline_after,
     backoff::Random,
-    classify::of_error,
     error::{BoxError, StoreError},
-    queue::{Claim, IntoReport, Message, Queue, Settle, config::Config},
+    queue::{
+        Claim, IntoReport, Message, Queue, Settle,
+        config::Config,
+        panic::{Caught, Contained, of_store},
+    },
     telemetry::event,
 };
 use std::{
-    future::poll_fn,
     pin::{Pin, pin},
     sync::Arc,
-    task::Poll,
     time::Duration,
 };
 use tokio::{
@@ -22,14 +31,15 @@ use tokio::{
 };
 use tower_service::Service;
 
-/// How often what is over is removed from the store, and how much of it in one commit.
-const SWEEP_EVERY: Duration = Duration::from_secs(60);
-const SWEEP_MOST: usize = 1000;
 /// How long instances of the service are held ready while the store claims. They may hold places of a limit or slots of a buffer
 /// that others share, and a claim mostly takes milliseconds.
 const HELD: Duration = Duration::from_secs(1);
 /// How long tasks that were dropped have to let go of what they hold.
 const ABORT: Duration = Duration::from_secs(1);
+
+/// What a worker tells of, if it goes on failing.
+const READY: &str = "readying the service";
+const CLAIM: &str = "claim";
 
 /// What the loop, its jobs and its keepers share.
 pub(super) struct Context {
@@ -57,8 +67,9 @@ where
     // in sets, so that all end with this future if it is dropped
     let mut keepers = JoinSet::new();
     keepers.spawn(Leases::keep(context.clone()));
-    keepers.spawn(sweep(context.clone()));
-    let deadline = work(&context, service, pin!(shutdown), &mut jobs).await;
+    keepers.spawn(sweep::keep(context.clone()));
+    let shutdown = pin!(Shutdown::new(shutdown, &context.queue));
+    let deadline = work(&context, Contained::new(service), shutdown, &mut jobs).await;
     let drained = timeout_at(deadline, async { while jobs.join_next().await.is_some() {} }).await;
     if drained.is_err() {
         event!(WARN, "drain limit reached: attempts dropped", queue = context.queue.name(), attempts = jobs.len());
@@ -66,12 +77,13 @@ where
         // one that never yields cannot be dropped: it is not waited for
         let _ = timeout(ABORT, async { while jobs.join_next().await.is_some() {} }).await;
     }
+    sweep::at_stop(&context, deadline).await;
 }
 
 /// Works until `shutdown`. Returns the moment by which everything has to have ended.
 async fn work<S>(
     context: &Arc<Context>,
-    mut service: S,
+    mut service: Instance<S>,
     mut shutdown: Pin<&mut impl Future<Output = ()>>,
     jobs: &mut JoinSet<()>,
 ) -> Instant
@@ -82,6 +94,7 @@ where
     S::Future: Send,
 {
     let mut pause = Pause::new(context.random.stream());
+    let (mut not_ready, mut not_claimed) = (Trouble::default(), Trouble::default());
     let by = || deadline_after(context.config.drain);
     loop {
         let ready = tokio::select! {
@@ -91,21 +104,16 @@ where
         };
         let mut ready = match ready {
             Ok(ready) => ready,
-            Err(error) => {
-                let hint = of_error(&error).hint().and_then(crate::backoff::Hint::after);
-                event!(
-                    WARN,
-                    "the service cannot become ready",
-                    queue = context.queue.name(),
-                    error = error.to_string()
-                );
+            Err(unready) => {
+                not_ready.tell(context.queue.name(), READY, unready.error);
                 tokio::select! {
                     biased;
                     () = &mut shutdown => return by(),
-                    () = pause.wait(hint.unwrap_or_default()) => continue,
+                    () = pause.wait(unready.hint) => continue,
                 }
             }
         };
+        not_ready.is_over(context.queue.name(), READY);
         let claimed = match claim(context, &mut ready, shutdown.as_mut()).await {
             Claimed::Now(claimed) => claimed,
             Claimed::Late(messages, deadline) => {
@@ -113,15 +121,27 @@ where
                 return deadline;
             }
         };
+        if claimed.is_ok() {
+            not_claimed.is_over(context.queue.name(), CLAIM);
+        }
         match claimed {
             Ok(messages) if messages.is_empty() => {
-                pause.reset();
                 // an idle worker holds no place of a limit that others share
                 drop(ready);
+                let waited = tokio::select! {
+                    biased;
+                    () = &mut shutdown => return by(),
+                    waited = Caught::new(async { context.queue.store().wait(context.queue.name()).await }) => waited,
+                };
+                let Err(panic) = waited else {
+                    pause.reset();
+                    continue;
+                };
+                not_claimed.tell(context.queue.name(), CLAIM, format!("the store panicked: {panic}"));
                 tokio::select! {
                     biased;
                     () = &mut shutdown => return by(),
-                    () = context.queue.store().wait(context.queue.name()) => {}
+                    () = pause.wait(Duration::ZERO) => {}
                 }
             }
             Ok(messages) => {
@@ -141,12 +161,7 @@ where
             }
             Err(error) => {
                 drop(ready);
-                event!(
-                    WARN,
-                    "nothing claimed: the store failed",
-                    queue = context.queue.name(),
-                    error = error.to_string()
-                );
+                not_claimed.tell(context.queue.name(), CLAIM, error.to_string());
                 tokio::select! {
                     biased;
                     () = &mut shutdown => return by(),
@@ -158,8 +173,12 @@ where
 }
 
 /// Spawns one job for each message and ready instance, and hands back the messages that find no instance.
-async fn begin<S>(context: &Arc<Context>, mut messages: Vec<Message>, mut ready: Vec<S>, jobs: &mut JoinSet<()>)
-where
+async fn begin<S>(
+    context: &Arc<Context>,
+    mut messages: Vec<Message>,
+    mut ready: Vec<Instance<S>>,
+    jobs: &mut JoinSet<()>,
+) where
     S: Service<Message> + Send + 'static,
     S::Response: IntoReport,
     S::Error: Into<BoxError>,
@@ -175,42 +194,6 @@ where
     release(context, &left, deadline_after(context.config.lease / 3)).await;
 }
 
-/// Returns the instances that are ready after a claim during which none was held. Bounded by a third of the lease, since nothing
-/// extends the lease of a message that has not begun; empty if the service is not ready by then.
-async fn ready_again<S>(context: &Context, service: &mut S, jobs: &mut JoinSet<()>) -> Vec<S>
-where
-    S: Service<Message> + Clone,
-    S::Error: Into<BoxError>,
-{
-    let ready = timeout(context.config.lease / 3, ready(context, service, jobs)).await;
-    ready.ok().and_then(Result::ok).unwrap_or_default()
-}
-
-/// As many instances as are ready at once and have a free place; waits for the first.
-async fn ready<S>(context: &Context, service: &mut S, jobs: &mut JoinSet<()>) -> Result<Vec<S>, BoxError>
-where
-    S: Service<Message> + Clone,
-    S::Error: Into<BoxError>,
-{
-    while jobs.try_join_next().is_some() {}
-    while jobs.len() >= context.config.concurrency {
-        jobs.join_next().await;
-    }
-    let mut first = service.clone();
-    poll_fn(|cx| first.poll_ready(cx)).await.map_err(Into::into)?;
-    let mut ready = vec![first];
-    let free = context.config.concurrency - jobs.len();
-    while ready.len() < free {
-        let mut next = service.clone();
-        match poll_fn(|cx| Poll::Ready(next.poll_ready(cx))).await {
-            Poll::Ready(Ok(())) => ready.push(next),
-            // an error comes again when it is the first that is asked
-            Poll::Ready(Err(_)) | Poll::Pending => break,
-        }
-    }
-    Ok(ready)
-}
-
 enum Claimed {
     Now(Result<Vec<Message>, StoreError>),
     /// `shutdown` came first; by when everything has to have ended.
@@ -221,10 +204,15 @@ enum Claimed {
 ///
 /// A claim is not dropped when `shutdown` comes while it is on its way: what a store had claimed by that moment would lie
 /// under a lease that no worker extends. A store that takes longer than [`HELD`] costs the instances, not the claim.
-async fn claim<S>(context: &Context, ready: &mut Vec<S>, mut shutdown: Pin<&mut impl Future<Output = ()>>) -> Claimed {
+async fn claim<S>(
+    context: &Context,
+    ready: &mut Vec<Instance<S>>,
+    mut shutdown: Pin<&mut impl Future<Output = ()>>,
+) -> Claimed {
     let Config { lease, max_attempts, drain, .. } = context.config;
     let limit = ready.len();
-    let mut claim = context.queue.store().claim(context.queue.name(), Claim { limit, lease, max_attempts });
+    let claim = Claim { limit, lease, max_attempts };
+    let mut claim = pin!(of_store(async { context.queue.store().claim(context.queue.name(), claim).await }));
     let mut held = pin!(sleep(HELD));
     loop {
         tokio::select! {
@@ -246,36 +234,11 @@ async fn release(context: &Context, messages: &[Message], deadline: Instant) {
     if settled.is_empty() {
         return;
     }
-    match timeout_at(deadline, context.queue.store().settle(settled)).await {
+    match timeout_at(deadline, of_store(async { context.queue.store().settle(settled).await })).await {
         Ok(Ok(_)) => {}
         Ok(Err(error)) => {
             event!(WARN, "not released: the store failed", queue = context.queue.name(), error = error.to_string());
         }
         Err(_) => event!(WARN, "not released in time", queue = context.queue.name()),
-    }
-}
-
-/// Removes what is over, for ever.
-async fn sweep(context: Arc<Context>) {
-    let mut random = context.random.stream();
-    loop {
-        // several workers on one store do not all come at once
-        sleep(SWEEP_EVERY.mul_f64(0.5 + random.f64())).await;
-        loop {
-            let swept = context.queue.store().sweep(context.queue.name(), context.config.keep_done, SWEEP_MOST).await;
-            match swept {
-                Ok(swept) if swept >= SWEEP_MOST => {}
-                Ok(_) => break,
-                Err(error) => {
-                    event!(
-                        WARN,
-                        "not swept: the store failed",
-                        queue = context.queue.name(),
-                        error = error.to_string()
-                    );
-                    break;
-                }
-            }
-        }
     }
 }

@@ -1,4 +1,7 @@
-use super::MemoryStore;
+use super::{
+    super::released::{RELEASED, Released},
+    MemoryStore,
+};
 use crate::{
     error::{BoxFuture, StoreError},
     idempotency::{Begin, Begun, Fence, Fenced, Fingerprint, IdempotencyStore, Recorded, StoreKey, StoredResponse},
@@ -28,6 +31,11 @@ const MAX_BYTES: usize = 256 << 20;
 const ROW: usize = 256;
 /// How many expired records a new one takes along.
 const SWEPT: usize = 2;
+/// How many released tokens a shard remembers: none of a store in memory comes late, unless it is asked through a layer of the
+/// user's that delays.
+const REMEMBERED: usize = 160;
+/// A table of fewer places is not worth making smaller.
+const SMALL: usize = 64;
 
 /// Records by key, in shards that are locked one at a time.
 pub(super) struct Records {
@@ -45,6 +53,21 @@ struct Shard {
     rows: HashMap<StoreKey, Row>,
     /// Completed records by expiry. One of a row that is gone or was claimed again is passed over by its token.
     expiry: BinaryHeap<Expiry>,
+    released: Released,
+}
+
+impl Shard {
+    /// Gives memory back after a peak. Moves fewer than an eighth of as many rows as were removed since the table grew.
+    fn shrink(&mut self) {
+        let rows = self.rows.len();
+        if self.rows.capacity() > SMALL && rows < self.rows.capacity() / 8 {
+            self.rows.shrink_to(rows * 2);
+        }
+        let left = self.expiry.len();
+        if self.expiry.capacity() > SMALL && left < self.expiry.capacity() / 8 {
+            self.expiry.shrink_to(left * 2);
+        }
+    }
 }
 
 /// When, which key, and whose record: the earliest is the greatest.
@@ -145,6 +168,9 @@ impl Records {
                 swept += 1;
             }
         }
+        if swept > 0 {
+            shard.shrink();
+        }
         swept
     }
 
@@ -157,6 +183,7 @@ impl Records {
                 break;
             }
             let mut shard = lock(&self.shards[first.wrapping_add(n) % SHARDS]);
+            shard.released.forget(now);
             swept += self.sweep_shard(&mut shard, now, most - swept);
         }
         swept
@@ -165,16 +192,15 @@ impl Records {
     fn begin(&self, begin: &Begin) -> Result<Begun, StoreError> {
         // full: expired ones may lie in other shards
         match self.try_begin(begin) {
-            None if self.sweep(SHARDS) > 0 => self.try_begin(begin),
+            Err(error) if error.is_full() && self.sweep(SHARDS) > 0 => self.try_begin(begin),
             begun => begun,
         }
-        .ok_or(StoreError::new("the memory store is full"))
     }
 
-    /// `None`: there is no room for a new record.
-    fn try_begin(&self, begin: &Begin) -> Option<Begun> {
+    fn try_begin(&self, begin: &Begin) -> Result<Begun, StoreError> {
         let now = Instant::now();
         let mut shard = self.shard(&begin.key);
+        let is_released = shard.released.has(begin.token);
         self.sweep_shard(&mut shard, now, SWEPT);
         let row = Row {
             fingerprint: begin.fingerprint,
@@ -185,24 +211,27 @@ impl Records {
             bytes: ROW,
         };
         match shard.rows.entry(begin.key) {
-            Entry::Occupied(mut there) if !there.get().is_expired(now) => Some(claim(there.get_mut(), row, begin, now)),
+            Entry::Occupied(mut there) if !there.get().is_expired(now) => {
+                claim(there.get_mut(), row, begin, now, is_released)
+            }
+            _ if is_released => Err(RELEASED),
             Entry::Occupied(mut there) => {
                 self.bytes.fetch_sub(there.get().bytes - ROW, Relaxed);
                 there.insert(row);
-                Some(Begun::Acquired { attempt: 1 })
+                Ok(Begun::Acquired { attempt: 1 })
             }
             Entry::Vacant(free) if self.reserve(1, ROW) => {
                 free.insert(row);
-                Some(Begun::Acquired { attempt: 1 })
+                Ok(Begun::Acquired { attempt: 1 })
             }
-            Entry::Vacant(_) => None,
+            Entry::Vacant(_) => Err(StoreError::full("the memory store is full")),
         }
     }
 
     /// `work` on the running row of this fence; with it, where it goes when it is completed.
     fn fenced(&self, fence: Fence, work: impl FnOnce(Running<'_>, &mut BinaryHeap<Expiry>, Instant)) -> Fenced {
         let now = Instant::now();
-        let Shard { rows, expiry } = &mut *self.shard(&fence.key);
+        let Shard { rows, expiry, .. } = &mut *self.shard(&fence.key);
         let Entry::Occupied(there) = rows.entry(fence.key) else { return Fenced::Lost };
         let row = there.get();
         if row.token != fence.token || row.is_expired(now) {
@@ -216,10 +245,11 @@ impl Records {
     }
 
     fn complete(&self, fence: Fence, recorded: Recorded, keep: Duration) -> Fenced {
+        // before the lock: the bytes of a response may have an owner, whose drop is foreign
+        let bytes = size(&recorded);
+        let recorded = Kept::from(recorded);
         self.fenced(fence, |mut running, expiry, now| {
-            let bytes = size(&recorded);
-            let (recorded, bytes) =
-                if self.reserve(0, bytes) { (recorded.into(), bytes) } else { (Kept::NotRetained, 0) };
+            let (recorded, bytes) = if self.reserve(0, bytes) { (recorded, bytes) } else { (Kept::NotRetained, 0) };
             let until = later(now, keep);
             let row = running.get_mut();
             (row.recorded, row.until) = (Some(recorded), until);
@@ -230,24 +260,27 @@ impl Records {
 }
 
 /// What `begin` finds in a row that has not expired.
-fn claim(there: &mut Row, new: Row, begin: &Begin, now: Instant) -> Begun {
+fn claim(there: &mut Row, new: Row, begin: &Begin, now: Instant, is_released: bool) -> Result<Begun, StoreError> {
     if !there.fingerprint.matches(&begin.fingerprint) {
-        return Begun::Mismatch;
+        return Ok(Begun::Mismatch);
     }
     if let Some(recorded) = &there.recorded {
-        return Begun::Completed(recorded.recorded());
+        return Ok(Begun::Completed(recorded.recorded()));
     }
     let attempt = if there.token == begin.token {
         there.attempt
     } else if there.until > now {
-        return Begun::InFlight { lease_left: there.until - now };
+        return Ok(Begun::InFlight { lease_left: there.until - now });
     } else if begin.take_over == Some(there.token) {
         there.attempt.saturating_add(1)
     } else {
-        return Begun::Lapsed { stale: there.token, attempt: there.attempt };
+        return Ok(Begun::Lapsed { stale: there.token, attempt: there.attempt });
     };
+    if is_released {
+        return Err(RELEASED);
+    }
     *there = Row { attempt, ..new };
-    Begun::Acquired { attempt }
+    Ok(Begun::Acquired { attempt })
 }
 
 impl MemoryStore {
@@ -297,6 +330,7 @@ impl IdempotencyStore for MemoryStore {
 
     fn release(&self, fence: Fence) -> BoxFuture<'_, Result<Fenced, StoreError>> {
         let records = &self.inner.records;
+        records.shard(&fence.key).released.add(fence.token, Instant::now(), REMEMBERED);
         Box::pin(ready(Ok(records.fenced(fence, |running, _, _| records.free(&running.remove())))))
     }
 
@@ -338,3 +372,6 @@ fn size(recorded: &Recorded) -> usize {
         Recorded::NotRetained => 0,
     }
 }
+
+#[cfg(test)]
+mod tests;

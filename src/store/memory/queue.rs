@@ -19,6 +19,7 @@ use crate::{
 use std::{
     fmt,
     future::ready,
+    mem,
     sync::{Mutex, MutexGuard, PoisonError},
     time::{Duration, SystemTime},
 };
@@ -90,7 +91,9 @@ impl QueueStore for MemoryStore {
         let now = queues.now();
         let mut shelf = queues.shelf();
         let answers = batch.into_iter().map(|message| shelf.enqueue(queue, message, now)).collect();
+        let gone = mem::take(&mut shelf.gone);
         drop(shelf);
+        drop(gone);
         queues.changed.notify_waiters();
         done(answers)
     }
@@ -149,7 +152,11 @@ impl QueueStore for MemoryStore {
 
     fn purge<'a>(&'a self, queue: &'a str, ids: &'a [MessageId]) -> BoxFuture<'a, Result<usize, StoreError>> {
         let mut shelf = self.inner.queues.shelf();
-        done(ids.iter().filter(|id| shelf.purge(queue, **id)).count())
+        let purged = ids.iter().filter(|id| shelf.purge(queue, **id)).count();
+        let gone = mem::take(&mut shelf.gone);
+        drop(shelf);
+        drop(gone);
+        done(purged)
     }
 
     fn sweep<'a>(
@@ -160,7 +167,12 @@ impl QueueStore for MemoryStore {
     ) -> BoxFuture<'a, Result<usize, StoreError>> {
         let queues = &self.inner.queues;
         let now = queues.now();
-        done(queues.shelf().sweep(queue, keep_done, most, now))
+        let mut shelf = queues.shelf();
+        let swept = shelf.sweep(queue, keep_done, most, now);
+        let gone = mem::take(&mut shelf.gone);
+        drop(shelf);
+        drop(gone);
+        done(swept)
     }
 
     fn stats<'a>(&'a self, queue: &'a str) -> BoxFuture<'a, Result<Stats, StoreError>> {

@@ -8,7 +8,7 @@ use std::sync::{
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
 /// Refused at once: nothing was sent.
-const FULL: StoreError = StoreError::new("too many calls wait for a connection");
+const FULL: StoreError = StoreError::refused("too many calls wait for a connection");
 const ENDED: StoreError = StoreError::new("the runtime is going down");
 
 /// A place for each connection of the pool, so that a call that has one waits for no other call of the store.

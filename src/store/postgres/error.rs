@@ -6,16 +6,31 @@ use sqlx::Error;
 /// the password in it.
 impl From<Error> for StoreError {
     fn from(error: Error) -> Self {
-        let what = match &error {
-            Error::Database(error) => of_server(error.code().as_deref().unwrap_or_default()),
-            Error::Configuration(_) => "the address or the settings of the server are wrong",
-            Error::Tls(_) => "the server cannot be spoken to over TLS",
-            Error::Io(_) | Error::Protocol(_) | Error::WorkerCrashed => "the server cannot be reached",
-            Error::PoolTimedOut => "no connection in time: the server is away, or the pool used up",
-            Error::PoolClosed => "the pool is closed",
-            _ => "postgres failed",
+        let (of, what): (fn(&'static str) -> Self, _) = match &error {
+            Error::Database(error) => {
+                let code = error.code();
+                let code = code.as_deref().unwrap_or_default();
+                (outcome(code), of_server(code))
+            }
+            Error::Configuration(_) => (Self::refused, "the address or the settings of the server are wrong"),
+            Error::Tls(_) => (Self::refused, "the server cannot be spoken to over TLS"),
+            Error::Io(_) | Error::Protocol(_) | Error::WorkerCrashed => (Self::new, "the server cannot be reached"),
+            Error::PoolTimedOut => (Self::refused, "no connection in time: the server is away, or the pool used up"),
+            Error::PoolClosed => (Self::refused, "the pool is closed"),
+            _ => (Self::new, "postgres failed"),
         };
-        Self::with_source(what, error)
+        of(what).caused_by(error)
+    }
+}
+
+/// Whether a statement that fails with this SQLSTATE has certainly done nothing: a failed statement is rolled back, unless the
+/// server was going down or lost sight of it.
+fn outcome(code: &str) -> fn(&'static str) -> StoreError {
+    match code {
+        "53100" => StoreError::full,
+        "" | "40003" => StoreError::new,
+        _ if code.starts_with("08") || code.starts_with("57P") => StoreError::new,
+        _ => StoreError::refused,
     }
 }
 

@@ -2,7 +2,14 @@
 
 mod complete_in;
 
-use super::{PostgresStore, connections::Call, error::UNREADABLE, session::Statement, time::millis};
+use super::{
+    super::released::{LATE, RELEASED},
+    PostgresStore,
+    connections::Call,
+    error::UNREADABLE,
+    session::Statement,
+    time::millis,
+};
 use crate::{
     error::{BoxFuture, StoreError},
     idempotency::{Begin, Begun, Fence, Fenced, IdempotencyStore, Recorded, StoreKey, StoredResponse},
@@ -68,7 +75,8 @@ impl IdempotencyStore for PostgresStore {
     }
 
     fn release(&self, fence: Fence) -> BoxFuture<'_, Result<Fenced, StoreError>> {
-        let row = self.ask(Call::OF_THE_SERVICE, fence, |fence, patience| of(RELEASE, fence).bind(patience));
+        let row = self
+            .ask(Call::OF_THE_SERVICE, fence, |fence, patience| of(RELEASE, fence).bind(patience).bind(millis(LATE)));
         Box::pin(async move { fenced(&row.await?.ok_or(OVERTAKEN)?) })
     }
 
@@ -135,6 +143,7 @@ fn begun(row: &PgRow) -> Result<Begun, StoreError> {
             Begun::Lapsed { stale: Token(token), attempt }
         }
         5 => Begun::Mismatch,
+        6 => return Err(RELEASED),
         _ => return Err(UNREADABLE),
     })
 }

@@ -4,23 +4,22 @@
 //! with what the request did, and so can the messages that go out because of it. You do not want it for speed alone: every new request costs two statements, one of them a commit
 //! that writes to disk.
 //!
+//! <!-- snippet: postgres-layer -->
 //! ```no_run
-//! use steadfast::{
-//!     idempotency::{IdempotencyLayer, Scope},
-//!     store::postgres::PostgresStore,
-//! };
+//! use steadfast::{idempotency::IdempotencyLayer, store::postgres::PostgresStore};
 //!
-//! # async fn example() -> Result<IdempotencyLayer, Box<dyn std::error::Error>> {
-//! let pool = PostgresStore::pool_options().connect("postgres://app@localhost/app").await?;
+//! # async fn example(url: &str) -> Result<IdempotencyLayer, Box<dyn std::error::Error>> {
+//! let pool = PostgresStore::pool_options().connect(url).await?; // such as postgres://app@localhost/app
 //! let store = PostgresStore::new(pool.clone()); // the pool that the service has anyway
 //! store.migrate().await?; // or by your own migrations: see below
-//! # let scope = Scope::shared();
+//! # let scope = steadfast::idempotency::Scope::shared();
 //! let layer = IdempotencyLayer::new(store, scope);
 //! # Ok(layer) }
 //! ```
 //!
 //! The record in the same transaction as the business: both are there, or neither, wherever the process is killed.
 //!
+//! <!-- snippet: postgres-complete-in -->
 //! ```no_run
 //! use http::StatusCode;
 //! use steadfast::{
@@ -30,7 +29,7 @@
 //! };
 //!
 //! /// `claim`: from the request's extensions, or by axum's extractor.
-//! async fn pay(store: &PostgresStore, claim: &Claim, amount: i64) -> Result<StoredResponse, StoreError> {
+//! pub async fn pay(store: &PostgresStore, claim: &Claim, amount: i64) -> Result<StoredResponse, StoreError> {
 //!     let answer = StoredResponse::json(StatusCode::CREATED, format!("{{\"amount\":{amount}}}"));
 //!     let mut tx = store.pool().begin().await?;
 //!     sqlx::query("INSERT INTO payment(amount) VALUES($1)").bind(amount).execute(&mut *tx).await?;
@@ -43,6 +42,7 @@
 //! A message in the same transaction: [`PostgresStore::enqueue_in`]. Whoever waits for the queue, in any process, is woken by
 //! the commit.
 //!
+//! <!-- snippet: postgres-enqueue-in -->
 //! ```no_run
 //! use steadfast::{
 //!     error::StoreError,
@@ -50,7 +50,7 @@
 //!     store::postgres::{PostgresStore, sqlx},
 //! };
 //!
-//! async fn order(store: &PostgresStore, receipts: &Queue, amount: i64) -> Result<(), StoreError> {
+//! pub async fn order(store: &PostgresStore, receipts: &Queue, amount: i64) -> Result<(), StoreError> {
 //!     let mut tx = store.pool().begin().await?;
 //!     sqlx::query("INSERT INTO payment(amount) VALUES($1)").bind(amount).execute(&mut *tx).await?;
 //!     store.enqueue_in(&mut tx, receipts, NewMessage::new(format!("{amount}"))).await?;
@@ -128,10 +128,13 @@
 //! cannot keep: such a call is refused before anything is sent. In the text of an error U+FFFD takes its place. A body may be
 //! of any bytes, and as long as Postgres takes (less than 1 GB). Dedupe keys are of any bytes and any length.
 //!
-//! ```text
-//! => SELECT queue, state, count(*) FROM steadfast_queue GROUP BY 1, 2;   -- 0 waiting 1 parked 2 claimed 3 done 4 dead
-//! => SELECT id, reason, to_timestamp(due / 1000.0) FROM steadfast_queue WHERE state = 4;
-//! => SELECT id, a.attempt, outcome, status, error FROM steadfast_attempt a JOIN steadfast_queue USING (row_id) WHERE state = 4;
+//! To look into a queue:
+//!
+//! <!-- sql: postgres -->
+//! ```sql
+//! SELECT queue, state, count(*) FROM steadfast_queue GROUP BY 1, 2;   -- 0 waiting 1 parked 2 claimed 3 done 4 dead
+//! SELECT id, reason, to_timestamp(due / 1000.0) FROM steadfast_queue WHERE state = 4;
+//! SELECT id, a.attempt, outcome, status, error FROM steadfast_attempt a JOIN steadfast_queue USING (row_id) WHERE state = 4;
 //! ```
 //!
 //! # Tables
@@ -140,7 +143,7 @@
 //! `search_path` and are found by it (`options=-csearch_path%3Dapp` in the URL). Who has migrations of their own runs what
 //! [`PostgresStore::schema`] gives (`examples/postgres_schema.rs` prints it); `migrate` then finds nothing to do, needs no
 //! right to make tables, and still refuses those of a newer version. To serve, a role needs SELECT, INSERT, UPDATE and DELETE on
-//! `steadfast_idempotency`, `steadfast_queue`, `steadfast_dedupe` and `steadfast_attempt`.
+//! `steadfast_idempotency`, `steadfast_released`, `steadfast_queue`, `steadfast_dedupe` and `steadfast_attempt`.
 //!
 //! # Errors
 //!

@@ -1,3 +1,4 @@
+use super::super::released::RELEASED;
 use crate::error::StoreError;
 use redis::{ErrorKind, RedisError};
 
@@ -11,23 +12,28 @@ const ANOTHER_KIND: StoreError = StoreError::unreadable("under the key lies anot
 /// In few words; the error itself is the `source()`. It holds what the server said, and no password: neither of the two
 /// says one.
 pub(super) fn store_error(error: RedisError) -> StoreError {
-    let what = match (error.kind(), code(&error)) {
+    let (of, what): (fn(&'static str) -> StoreError, _) = match (error.kind(), code(&error)) {
         (_, "UNREADABLE") => return UNREADABLE,
-        _ if error.is_timeout() => "redis did not answer in time",
-        (ErrorKind::Io, _) if error.is_connection_refusal() => "redis cannot be reached",
-        (ErrorKind::Io, _) => "the connection to redis broke",
-        (ErrorKind::InvalidClientConfig, _) => "the address of redis cannot be used",
-        (ErrorKind::AuthenticationFailed, _) | (_, "NOAUTH" | "WRONGPASS" | "NOPERM") => "redis does not permit it",
-        (_, "OOM") => "redis is out of memory",
-        (_, "MISCONF") => "redis cannot write to its disk",
-        (_, "NOREPLICAS") => "redis has too few replicas",
+        (_, "RELEASED") => return RELEASED,
+        _ if error.is_timeout() => (StoreError::new, "redis did not answer in time"),
+        (ErrorKind::Io, _) if error.is_connection_refusal() => (StoreError::refused, "redis cannot be reached"),
+        (ErrorKind::Io, _) => (StoreError::new, "the connection to redis broke"),
+        (ErrorKind::InvalidClientConfig, _) => (StoreError::refused, "the address of redis cannot be used"),
+        (ErrorKind::AuthenticationFailed, _) | (_, "NOAUTH" | "WRONGPASS" | "NOPERM") => {
+            (StoreError::refused, "redis does not permit it")
+        }
+        (_, "OOM") => (StoreError::full, "redis is out of memory"),
+        (_, "MISCONF") => (StoreError::refused, "redis cannot write to its disk"),
+        (_, "NOREPLICAS") => (StoreError::refused, "redis has too few replicas"),
         (_, "WRONGTYPE") => return ANOTHER_KIND,
-        (_, "READONLY") => "this redis is a read-only replica",
-        (_, "LOADING") => "redis is still loading its data",
-        (_, "MOVED" | "ASK") => "the key is on another node of the cluster: use a cluster connection",
-        _ => "redis failed",
+        (_, "READONLY") => (StoreError::refused, "this redis is a read-only replica"),
+        (_, "LOADING") => (StoreError::refused, "redis is still loading its data"),
+        (_, "MOVED" | "ASK") => {
+            (StoreError::refused, "the key is on another node of the cluster: use a cluster connection")
+        }
+        _ => (StoreError::new, "redis failed"),
     };
-    StoreError::with_source(what, error)
+    of(what).caused_by(error)
 }
 
 /// The first word of what the server said. Before Redis 7 what a command said inside a script stands at the end of what the

@@ -8,8 +8,8 @@ pub(super) async fn evicts(link: &dyn Link, name: &str) -> RedisResult<Option<bo
     ask.arg("memory");
     let told = match link.send(&ask).await {
         // a user for this store needs no more than its commands, and some servers have no INFO
-        Err(error) if error.code().is_some_and(|code| code != "NOAUTH") => return Ok(None),
-        told => text(told?),
+        Err(failed) if failed.error.code().is_some_and(|code| code != "NOAUTH") => return Ok(None),
+        told => text(told.map_err(|failed| failed.error)?),
     };
     let policy = told.lines().find_map(|line| line.strip_prefix("maxmemory_policy:"));
     let evicts = policy.map(|policy| policy.trim() != "noeviction");

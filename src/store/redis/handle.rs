@@ -1,7 +1,7 @@
 use super::{
     error::store_error,
     eviction,
-    link::{Link, Own, Users},
+    link::{Failed, Link, Own, Users},
     script::Script,
     status::Status,
 };
@@ -12,7 +12,7 @@ use crate::{
     token::StoreId,
 };
 use redis::{
-    Client, Cmd, ErrorKind, IntoConnectionInfo, RedisResult, ServerErrorKind, Value,
+    Client, Cmd, ErrorKind, IntoConnectionInfo, ServerErrorKind, Value,
     aio::{ConnectionLike, ConnectionManager},
     cmd,
 };
@@ -111,7 +111,7 @@ impl RedisStore {
         };
         let answer = self.try_send(&command("EVALSHA", &script.hash)).await;
         let answer = match answer {
-            Err(error) if error.kind() == ErrorKind::Server(ServerErrorKind::NoScript) => {
+            Err(failed) if failed.error.kind() == ErrorKind::Server(ServerErrorKind::NoScript) => {
                 self.try_send(&command("EVAL", script.code)).await
             }
             other => other,
@@ -135,15 +135,16 @@ impl RedisStore {
         name
     }
 
-    async fn try_send(&self, command: &Cmd) -> RedisResult<Value> {
+    async fn try_send(&self, command: &Cmd) -> Result<Value, Failed> {
         self.status.commands.fetch_add(1, Relaxed);
         self.status.link.send(command).await
     }
 
-    fn told(&self, answer: RedisResult<Value>) -> Result<Value, StoreError> {
-        answer.map_err(|error| {
+    fn told(&self, answer: Result<Value, Failed>) -> Result<Value, StoreError> {
+        answer.map_err(|Failed { error, sent_before }| {
             self.status.failed.fetch_add(1, Relaxed);
-            store_error(error)
+            let error = store_error(error);
+            if sent_before { error.of_unknown_outcome() } else { error }
         })
     }
 }

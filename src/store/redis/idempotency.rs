@@ -1,6 +1,7 @@
 //! Records: one key each, one command a call.
 
 use super::{
+    super::released::LATE,
     RedisStore,
     error::UNREADABLE,
     layout,
@@ -16,6 +17,9 @@ use redis::{
     cmd,
 };
 use std::{future::ready, time::Duration};
+
+/// How many released tokens a key remembers.
+const REMEMBERED: &[u8] = b"32";
 
 impl IdempotencyStore for RedisStore {
     fn id(&self) -> StoreId {
@@ -47,7 +51,10 @@ impl IdempotencyStore for RedisStore {
     }
 
     fn release(&self, fence: Fence) -> BoxFuture<'_, Result<Fenced, StoreError>> {
-        Box::pin(async move { fenced(self.run(&RELEASE, &fence.key, &[&fence.token.0]).await?) })
+        Box::pin(async move {
+            let args: &[&[u8]] = &[&fence.token.0, &millis(LATE), REMEMBERED];
+            fenced(self.run(&RELEASE, &fence.key, args).await?)
+        })
     }
 
     fn settled(&self, fence: Fence) -> BoxFuture<'_, Result<Fenced, StoreError>> {

@@ -6,10 +6,13 @@ use redis::{
     Client, Cmd, RedisError, RedisResult, Value,
     aio::{ConnectionLike, ConnectionManager, ConnectionManagerConfig},
 };
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::{
+    mem,
+    sync::{Mutex, MutexGuard, PoisonError},
+};
 
 pub(super) trait Link: Send + Sync {
-    fn send<'a>(&'a self, command: &'a Cmd) -> BoxFuture<'a, RedisResult<Value>>;
+    fn send<'a>(&'a self, command: &'a Cmd) -> BoxFuture<'a, Result<Value, Failed>>;
 
     /// How often a connection was given up for another.
     fn replaced(&self) -> u64 {
@@ -17,13 +20,24 @@ pub(super) trait Link: Send + Sync {
     }
 }
 
+/// Why a command has no answer.
+pub(super) struct Failed {
+    pub(super) error: RedisError,
+    /// It may have been sent before, on a connection that broke: the error is that of the second time only.
+    pub(super) sent_before: bool,
+}
+
 /// A connection of the user's: limits and reconnecting are what the user made them.
 pub(super) struct Users<C>(pub(super) C);
 
 impl<C: ConnectionLike + Clone + Send + Sync> Link for Users<C> {
-    fn send<'a>(&'a self, command: &'a Cmd) -> BoxFuture<'a, RedisResult<Value>> {
+    fn send<'a>(&'a self, command: &'a Cmd) -> BoxFuture<'a, Result<Value, Failed>> {
         let mut conn = self.0.clone();
-        Box::pin(async move { command.query_async(&mut conn).await })
+        Box::pin(async move {
+            let answer = command.query_async(&mut conn).await;
+            // how often it was tried is the connection's affair: only an answer of the server is certain
+            answer.map_err(|error: RedisError| Failed { sent_before: error.code().is_none(), error })
+        })
     }
 }
 
@@ -64,25 +78,26 @@ impl Own {
 
     /// Of many whom one connection failed, the first replaces it. The new one is opened by who needs it.
     fn replace(&self, nth: u64) {
+        // made before the lock and dropped after it, and so is the one that it replaces
+        let Ok(mut manager) = ConnectionManager::new_lazy_with_config(self.client.clone(), config()) else { return };
         let mut current = self.current();
-        if current.nth == nth
-            && let Ok(manager) = ConnectionManager::new_lazy_with_config(self.client.clone(), config())
-        {
-            *current = Current { nth: current.nth.saturating_add(1), manager };
+        if current.nth == nth {
+            current.nth = current.nth.saturating_add(1);
+            mem::swap(&mut current.manager, &mut manager);
         }
+        drop(current);
     }
 }
 
 impl Link for Own {
-    fn send<'a>(&'a self, command: &'a Cmd) -> BoxFuture<'a, RedisResult<Value>> {
+    fn send<'a>(&'a self, command: &'a Cmd) -> BoxFuture<'a, Result<Value, Failed>> {
         Box::pin(async move {
-            let answer = self.send_once(command).await;
-            match &answer {
+            match self.send_once(command).await {
                 // closed while nobody used it, or under this command: every command of a store is safe to repeat
                 Err(error) if error.is_connection_dropped() && !error.is_connection_refusal() => {
-                    self.send_once(command).await
+                    self.send_once(command).await.map_err(|error| Failed { error, sent_before: true })
                 }
-                _ => answer,
+                answer => answer.map_err(|error| Failed { error, sent_before: false }),
             }
         })
     }

@@ -5,35 +5,39 @@
 //! before its disk has it. There take a store that shares a database with what the handler writes, as
 //! [`SqliteStore`](crate::store::sqlite) does.
 //!
+//! <!-- snippet: redis-layer -->
 //! ```no_run
 //! use steadfast::{
 //!     idempotency::{IdempotencyLayer, Scope},
 //!     store::redis::RedisStore,
 //! };
 //!
-//! # #[tokio::main(flavor = "current_thread")] async fn main() -> Result<(), Box<dyn std::error::Error>> {
-//! let store = RedisStore::connect("redis://:password@redis.internal:6379").await?;
-//! let layer = IdempotencyLayer::new(store, Scope::by(|parts| {
-//!     parts.headers.get("x-user").map(|user| user.as_bytes().to_vec()).unwrap_or_default()
-//! }));
-//! # let _ = layer; Ok(()) }
+//! # async fn example(url: &str) -> Result<IdempotencyLayer, Box<dyn std::error::Error>> {
+//! let store = RedisStore::connect(url).await?; // such as redis://:password@redis.internal:6379
+//! let user = Scope::by(|parts| parts.headers.get("x-user").map_or(Vec::new(), |user| user.as_bytes().to_vec()));
+//! let layer = IdempotencyLayer::new(store, user);
+//! # Ok(layer) }
 //! ```
 //!
 //! On a connection of your own, with names of its own. The client library is re-exported; TLS, clusters and sentinels are
 //! features of it that you enable in your own `Cargo.toml`:
 //!
+//! <!-- snippet: redis-manager -->
 //! ```no_run
 //! use std::time::Duration;
 //! use steadfast::store::redis::{
 //!     RedisStore,
-//!     redis::{Client, aio::{ConnectionManager, ConnectionManagerConfig}},
+//!     redis::{
+//!         Client,
+//!         aio::{ConnectionManager, ConnectionManagerConfig},
+//!     },
 //! };
 //!
-//! # #[tokio::main(flavor = "current_thread")] async fn main() -> Result<(), Box<dyn std::error::Error>> {
+//! # async fn example(url: &str) -> Result<RedisStore, Box<dyn std::error::Error>> {
 //! let config = ConnectionManagerConfig::new().set_response_timeout(Some(Duration::from_millis(500)));
-//! let manager = ConnectionManager::new_with_config(Client::open("redis://redis.internal")?, config).await?;
+//! let manager = ConnectionManager::new_with_config(Client::open(url)?, config).await?;
 //! let store = RedisStore::from_connection_manager(manager).with_prefix("payments:").with_name("payments");
-//! # let _ = store; Ok(()) }
+//! # Ok(store) }
 //! ```
 //!
 //! # How it works
@@ -45,6 +49,9 @@
 //! | --- | --- |
 //! | a request that runs | 2: begin, complete; and one for each third of the lease that its handler takes |
 //! | a replay, a conflict, a mismatch | 1 |
+//!
+//! A key that was freed leaves a record of the tokens that it was claimed with, at most 32 of 16 bytes each, which expires after three
+//! minutes: a begin that the network held back claims nothing when it comes at last.
 //!
 //! A claim takes about 220 bytes, a record about 250 and its answer. Leases are compared with the `TIME` of the server, and
 //! stand in the record: a claim that lapses stays, as unknown. A completed record has a `PX` expiry, and Redis removes it by
@@ -65,9 +72,12 @@
 //!
 //! | what happens to Redis | what is left |
 //! | --- | --- |
-//! | killed, restarted; `appendonly yes` | all |
-//! | the machine fails; `appendonly yes`, `appendfsync everysec` | all but about the last second |
-//! | the machine fails; `appendfsync always` | all |
+//! | killed, restarted; `appendonly yes`, `appendfsync always` | all |
+//! | killed, restarted; `appendonly yes`, `appendfsync everysec` (the default) | all; while an fsync is slow, all but the last 2 s: Redis answers, and writes nothing to the file until the fsync is over or 2 s have passed |
+//! | killed, restarted; `appendonly yes`, `appendfsync no` | all: it is written to the file before it is answered |
+//! | the machine fails; `appendonly yes`, `appendfsync always` | all, unless `no-appendfsync-on-rewrite yes` was set and the file was being rewritten |
+//! | the machine fails; `appendonly yes`, `appendfsync everysec` | all but about the last second; while an fsync is slow, all but the records since that fsync began |
+//! | the machine fails; `appendonly yes`, `appendfsync no` | the records that the kernel had written to the disk: on Linux all but the last 30 s or so |
 //! | killed, restarted; snapshots (RDB) only | what stood in the last one |
 //! | killed, restarted; neither | nothing |
 //! | fails over to a replica | what the replica had: replication is asynchronous |
@@ -78,7 +88,8 @@
 //! answer of its handler is not recorded, and its caller gets a 409 with `Retry-After`. Its token, 128 random bits, fits no later
 //! claim, so it harms none. `min-replicas-to-write 1` makes a server without a replica refuse instead of forget (503).
 //!
-//! So: `maxmemory-policy noeviction`, `appendonly yes`. `connect` asks for the policy, and another one is a WARN.
+//! So: `maxmemory-policy noeviction`, `appendonly yes`, and `appendfsync always` where a lost record costs more than an fsync for each
+//! batch of commands. `connect` asks for the policy, and another one is a WARN.
 //!
 //! # How much there is
 //!
@@ -88,10 +99,11 @@
 //! removes them, with [`OnUnknown::Rerun`](crate::idempotency::OnUnknown::Rerun) until the key is used again. There are at most as many as
 //! requests were in flight in processes that were killed. To look:
 //!
-//! ```text
-//! $ redis-cli --scan --pattern 'steadfast:*' | while read k; do echo "$k $(redis-cli GETRANGE $k 2 2) $(redis-cli GETRANGE $k 62 76)"; done
-//! steadfast:9f86…  r  001764000000000      # r running, c complete, n complete without its answer; lease until, in ms since 1970
-//! $ redis-cli DEL steadfast:9f86…          # that key may run again
+//! <!-- redis: records -->
+//! ```sh
+//! redis-cli --scan --pattern 'steadfast:*' | while read k; do echo "$k $(redis-cli GETRANGE $k 2 2) $(redis-cli GETRANGE $k 62 76)"; done
+//! # steadfast:9f86… r 001764000000000      r running, c complete, n complete without its answer; lease until, in ms since 1970
+//! redis-cli DEL steadfast:9f86…          # that key may run again
 //! ```
 //!
 //! # Errors
@@ -104,6 +116,7 @@
 //! | redis cannot be reached; did not answer in time; the connection to redis broke | repeat |
 //! | redis is still loading its data; is out of memory; cannot write to its disk; has too few replicas | repeat; see to the server |
 //! | this redis is a read-only replica | connect to the primary |
+//! | the claim was released before | nothing: a begin that its caller had given up came late, and claimed nothing |
 //! | redis does not permit it | look at the login, and at its commands: below |
 //! | the address of redis cannot be used | it is no address, or needs a feature of the client library (TLS) |
 //! | the key is on another node of the cluster | use a cluster connection |
@@ -115,8 +128,9 @@
 //! commands are EVALSHA, EVAL, GET and GETRANGE, and in scripts GETRANGE, SETRANGE, SET with PX, DEL and TIME; for `connect` also
 //! INFO, if permitted. A user for it:
 //!
-//! ```text
-//! ACL SETUSER service on >password ~steadfast:* +evalsha +eval +get +getrange +set +setrange +del +time +info
+//! <!-- redis: user -->
+//! ```sh
+//! redis-cli ACL SETUSER service on '>password' '~steadfast:*' +evalsha +eval +get +getrange +set +setrange +del +time +info
 //! ```
 //!
 //! # Guarantees

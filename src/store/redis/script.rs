@@ -24,4 +24,4 @@ macro_rules! fenced {
 pub(super) static BEGIN: LazyLock<Script> = LazyLock::new(|| Script::new(include_str!("scripts/begin.lua")));
 pub(super) static COMPLETE: LazyLock<Script> = fenced!("scripts/complete.lua");
 pub(super) static RENEW: LazyLock<Script> = fenced!("scripts/renew.lua");
-pub(super) static RELEASE: LazyLock<Script> = fenced!("scripts/release.lua");
+pub(super) static RELEASE: LazyLock<Script> = LazyLock::new(|| Script::new(include_str!("scripts/release.lua")));

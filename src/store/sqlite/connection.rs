@@ -1,6 +1,6 @@
 //! How connections are opened: the one that writes, and those that read.
 
-use super::{config::SqliteConfig, maintenance::LOG_PAGES};
+use super::{config::SqliteConfig, file, maintenance::LOG_PAGES, rowid::Rowid};
 use crate::error::StoreError;
 use rusqlite::{Connection, ErrorCode, OpenFlags};
 use std::{path::Path, thread::park_timeout, time::Duration};
@@ -17,6 +17,7 @@ const CACHE: i32 = 32 * 1024;
 const LOG_BYTES: i64 = 64 << 20;
 
 pub(super) fn writer(path: &Path, config: &SqliteConfig) -> Result<Connection, StoreError> {
+    file::create_private(path)?;
     let mut conn = Connection::open(path)?;
     wait_for_locks(&mut conn)?;
     // before the first table is made, else it would need a VACUUM
@@ -38,6 +39,7 @@ pub(super) fn writer(path: &Path, config: &SqliteConfig) -> Result<Connection, S
             |_| Ok(()),
         )?;
     }
+    Rowid::prepare(&conn)?;
     conn.set_prepared_statement_cache_capacity(128);
     Ok(conn)
 }

@@ -6,12 +6,12 @@ use super::{
     schema,
     status::Status,
     transaction::SqliteTransaction,
-    wakes::Wakes,
     writer,
 };
 use crate::{
     error::StoreError,
     registry::{Registry, registry},
+    store::wakes::Wakes,
     token::StoreId,
 };
 use rusqlite::Connection;
@@ -34,6 +34,8 @@ pub(super) struct Inner {
     jobs: mpsc::Sender<BoxJob>,
     readers: Readers,
     status: Arc<Status>,
+    #[cfg(feature = "idempotency")]
+    pub(super) released: Arc<std::sync::Mutex<super::super::released::Released>>,
 }
 
 impl SqliteStore {
@@ -67,7 +69,16 @@ impl SqliteStore {
         let wakes = Arc::<Wakes>::default();
         writer::spawn(conn, waiting, writer::Setup { id, config, wakes: wakes.clone(), status: status.clone() })?;
         registry().add(&status);
-        Ok(Self { inner: Arc::new(Inner { id, wakes, jobs, readers, status }) })
+        let inner = Inner {
+            id,
+            wakes,
+            jobs,
+            readers,
+            status,
+            #[cfg(feature = "idempotency")]
+            released: Arc::default(),
+        };
+        Ok(Self { inner: Arc::new(inner) })
     }
 
     /// Lists the store in `registry` as well as in the one of the process.
@@ -97,6 +108,9 @@ impl SqliteStore {
     /// * a caller who stops waiting before `work` has begun prevents it; later, it is finished and committed;
     /// * using this store inside `work` by blocking on it is an error, not a deadlock.
     ///
+    /// `work`, what it captured, and the waker of the task that waits for its result run on the writer's thread: the one place
+    /// where this crate runs a user's code while it holds something that others wait for.
+    ///
     /// `E: From<StoreError>` makes the user's own error the only one there is; [`StoreError`] itself will do, `?` turns SQLite's
     /// errors into it. `FnOnce` and `'static`: the closure goes to another thread and runs at most once.
     ///
@@ -113,7 +127,8 @@ impl SqliteStore {
         answer.await.unwrap_or_else(|_| Err(GONE.into()))
     }
 
-    /// Reads, on a connection of its own beside the writer: sees what is committed, waits for nobody, cannot write.
+    /// Reads, on a connection of its own beside the writer: sees what is committed, waits for no writer, cannot write. `work` holds
+    /// one of the [`readers`](SqliteConfig::with_readers) while it runs: it must not block on another read of this store.
     ///
     /// # Errors
     /// What `work` returned; or that the file cannot be opened.
@@ -138,13 +153,15 @@ impl SqliteStore {
 
     async fn send(&self, job: BoxJob) -> Result<(), StoreError> {
         if writer::is_on_thread_of(self.inner.id) {
-            return Err(StoreError::new("a transaction inside a transaction of the same store"));
+            return Err(StoreError::refused("a transaction inside a transaction of the same store"));
         }
-        self.inner.jobs.send(job).await.map_err(|_| GONE)
+        self.inner.jobs.send(job).await.map_err(|_| CLOSED)
     }
 }
 
 const GONE: StoreError = StoreError::new("the writer of the store is gone");
+/// Nothing was handed in.
+const CLOSED: StoreError = StoreError::refused("the writer of the store is gone");
 
 impl fmt::Debug for SqliteStore {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {

@@ -1,6 +1,7 @@
 //! Records: one row a key, one statement or two a call.
 
 use super::{
+    super::released::{RELEASED, Released},
     SqliteStore,
     clock::{duration, millis, now},
     error::UNREADABLE,
@@ -14,11 +15,17 @@ use crate::{
     token::{StoreId, Token},
 };
 use rusqlite::{Connection, OptionalExtension, Row, params};
-use std::time::Duration;
+use std::{
+    sync::{Mutex, MutexGuard, PoisonError},
+    time::Duration,
+};
+use tokio::time::Instant;
 
 const RUNNING: u8 = 0;
 const RESPONSE: u8 = 1;
 const NOT_RETAINED: u8 = 2;
+/// How many released tokens are remembered.
+const REMEMBERED: usize = 10_000;
 
 impl IdempotencyStore for SqliteStore {
     fn id(&self) -> StoreId {
@@ -26,7 +33,8 @@ impl IdempotencyStore for SqliteStore {
     }
 
     fn begin(&self, begin: Begin) -> BoxFuture<'_, Result<Begun, StoreError>> {
-        Box::pin(self.write(move |tx| begin_in(tx, &begin)))
+        let released = self.inner.released.clone();
+        Box::pin(self.write(move |tx| begin_in(tx, &begin, &released)))
     }
 
     fn complete(&self, fence: Fence, recorded: Recorded, keep: Duration) -> BoxFuture<'_, Result<Fenced, StoreError>> {
@@ -43,7 +51,9 @@ impl IdempotencyStore for SqliteStore {
     }
 
     fn release(&self, fence: Fence) -> BoxFuture<'_, Result<Fenced, StoreError>> {
+        let remembered = self.inner.released.clone();
         Box::pin(self.write(move |tx| {
+            lock(&remembered).add(fence.token, Instant::now(), REMEMBERED);
             let sql = "DELETE FROM steadfast_idempotency WHERE key = ?1 AND token = ?2 AND state = 0";
             let released = tx.prepare_cached(sql)?.execute(params![fence.key.0, fence.token.0])?;
             if released == 1 { Ok(Fenced::Done) } else { state(tx, fence) }
@@ -75,19 +85,27 @@ impl IdempotencyStore for SqliteStore {
     }
 }
 
+fn lock(released: &Mutex<Released>) -> MutexGuard<'_, Released> {
+    released.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
 impl SqliteTransaction<'_> {
     /// Records what the claimed request came to, in this transaction: the record is there exactly if everything else that it
-    /// writes is. Kept for as long as the claim says; headers that are not for a second reader go.
+    /// writes is. Kept for as long as the claim says; headers that are not for a second reader go. Of a claim that
+    /// [is open](Claim::is_open) nothing is recorded. `last_insert_rowid()` stays what it was.
     ///
     /// # Errors
     /// When the claim is another store's, was lost to a later attempt, or is complete already. Passed on with `?`, it rolls
     /// the transaction back.
     pub fn complete(&mut self, claim: &Claim, response: &StoredResponse) -> Result<(), StoreError> {
         self.belongs(claim.store())?;
+        if claim.is_open() {
+            return Ok(());
+        }
         // before anything can fail: from here on the layer asks what became of the record, and believes no status
         claim.mark_in_transaction();
         let recorded = claim.recorded(response)?;
-        match complete_in(self, claim.fence(), &recorded, claim.keep())? {
+        match complete_in(self.conn, claim.fence(), &recorded, claim.keep())? {
             Fenced::Done => Ok(()),
             Fenced::Already => Err(StoreError::new("the claim is complete already")),
             Fenced::Lost => Err(StoreError::new("the claim was lost to a later attempt")),
@@ -118,7 +136,7 @@ impl Found {
     }
 }
 
-fn begin_in(conn: &Connection, begin: &Begin) -> Result<Begun, StoreError> {
+fn begin_in(conn: &Connection, begin: &Begin, released: &Mutex<Released>) -> Result<Begun, StoreError> {
     let now = now(conn)?;
     let sql = "SELECT fp_version, fp, token, attempt, state, lease_until, response FROM steadfast_idempotency
         WHERE key = ?1 AND (expires_at IS NULL OR expires_at > ?2)";
@@ -138,6 +156,9 @@ fn begin_in(conn: &Connection, begin: &Begin) -> Result<Begun, StoreError> {
         }
         Some(found) => found.attempt.saturating_add(1),
     };
+    if lock(released).has(begin.token) {
+        return Err(RELEASED);
+    }
     let sql = "INSERT OR REPLACE INTO steadfast_idempotency(key, fp_version, fp, token, attempt, state, lease_until)
         VALUES(?1, ?2, ?3, ?4, ?5, 0, ?6)";
     let Begin { key, fingerprint, token, lease, .. } = begin;

@@ -28,6 +28,11 @@ impl Maintenance {
         self.checkpoint(conn, ROWS_BUSY);
     }
 
+    /// A commit failed, maybe because the log cannot grow. What is copied into the file makes room in the log.
+    pub(super) fn after_failure(&mut self, conn: &Connection) {
+        self.checkpoint(conn, 0);
+    }
+
     /// Does a little, if there is something to do; answers whether there may be more.
     pub(super) fn step(&mut self, conn: &Connection) -> bool {
         self.checkpoint(conn, ROWS_IDLE) || self.vacuum(conn)

@@ -38,6 +38,7 @@
 //!
 //! # How it works
 //!
+//! <!-- picture -->
 //! ```text
 //! enqueue ─┐                 one thread, one connection
 //! claim   ─┤   at most       ┌──────────────────────────────────────────┐
@@ -68,7 +69,8 @@
 //!
 //! | `what()` | what to do |
 //! | --- | --- |
-//! | the disk is full, or the file as large as it may be | make room; nothing that was answered is lost, and the next call tries again |
+//! | the disk is full, or the file as large as it may be | make room; nothing that was answered is lost, and the next call tries again. An idempotency layer removes expired records by itself, and then asks once more |
+//! | the file may not be written | the disk failed, or the process has reached its limit for file sizes: see below |
 //! | the file is locked by another process | somebody held it for 5 s: look for a `sqlite3` that is inside a transaction |
 //! | interrupted: the closure took too long | less work in one closure, or a longer `closure_time` |
 //! | rolled back together with another's | repeat: nothing was written |
@@ -88,13 +90,32 @@
 //! * Tables are made and brought up to date by `open`, by several processes at once if need be. Their names begin with
 //!   `steadfast_`; `PRAGMA user_version` is the user's.
 //!
+//! # Files
+//!
+//! Beside the file are its log (`-wal`) and the log's index (`-shm`). On Unix a new file is created with the mode 0600, whatever the
+//! umask lets through, and the two others get its mode: bodies of messages and recorded responses are for the service alone. A file
+//! that is there keeps its mode. The folder is yours.
+//!
+//! A limit for file sizes (`ulimit -f`, `RLIMIT_FSIZE`, systemd's `LimitFSIZE`) kills the process with `SIGXFSZ` at the first write
+//! beyond it, unless that signal is ignored. Ignored, the write fails, the call returns an error, nothing that was answered is
+//! lost, and the next call tries again, as on a full disk. A process that is started with the signal ignored leaves it ignored:
+//!
+//! <!-- sigxfsz -->
+//! ```sh
+//! trap '' XFSZ; exec ./service
+//! ```
+//!
+//! [`SqliteConfig::with_max_bytes`] limits the file without a signal.
+//!
 //! # Looking into the file
 //!
-//! ```text
-//! $ sqlite3 service.db
-//! sqlite> SELECT queue, state, count(*) FROM steadfast_queue GROUP BY 1, 2;   -- 0 waiting 1 parked 2 claimed 3 done 4 dead
-//! sqlite> SELECT hex(id), reason, datetime(due / 1000, 'unixepoch') FROM steadfast_queue WHERE state = 4;
-//! sqlite> SELECT attempt, outcome, status, error FROM steadfast_attempt JOIN steadfast_queue USING (row) WHERE state = 4;
+//! With `sqlite3 service.db`, while the service runs:
+//!
+//! <!-- sql: sqlite -->
+//! ```sql
+//! SELECT queue, state, count(*) FROM steadfast_queue GROUP BY 1, 2;   -- 0 waiting 1 parked 2 claimed 3 done 4 dead
+//! SELECT hex(id), reason, datetime(due / 1000, 'unixepoch') FROM steadfast_queue WHERE state = 4;
+//! SELECT hex(id), a.attempt, outcome, status, error FROM steadfast_attempt a JOIN steadfast_queue USING (row) WHERE state = 4;
 //! ```
 //!
 //! Reading disturbs nobody. Whoever writes there by hand stops the service's writer for as long as the transaction is open.
@@ -116,6 +137,7 @@ mod config;
 mod connection;
 mod control;
 mod error;
+mod file;
 mod guard;
 mod handle;
 mod hook;
@@ -126,10 +148,10 @@ mod maintenance;
 #[cfg(feature = "queue")]
 mod queue;
 mod readers;
+mod rowid;
 mod schema;
 mod status;
 mod transaction;
-mod wakes;
 mod writer;
 
 pub use config::SqliteConfig;

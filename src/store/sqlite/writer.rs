@@ -6,12 +6,14 @@ use super::{
     guard::Guard,
     job::{BoxJob, End, panicked},
     maintenance::Maintenance,
+    rowid::{self, Rowid},
     status::Status,
     transaction::SqliteTransaction,
-    wakes::Wakes,
 };
 use crate::{
     error::StoreError,
+    store::wakes::Wakes,
+    sync::unharmed,
     telemetry::{event, names, observe},
     token::StoreId,
 };
@@ -23,10 +25,7 @@ use std::{
     sync::Arc,
     thread,
 };
-use tokio::{
-    sync::{Notify, mpsc},
-    time::Instant,
-};
+use tokio::{sync::mpsc, time::Instant};
 
 thread_local!(static WRITER_OF: Cell<Option<StoreId>> = const { Cell::new(None) });
 
@@ -67,7 +66,7 @@ struct Writer<'c> {
     jobs: mpsc::Receiver<BoxJob>,
     /// Jobs of the crate whose group came to nothing through another's fault.
     again: VecDeque<BoxJob>,
-    woken: Vec<Arc<Notify>>,
+    woken: Vec<Box<str>>,
     setup: Setup,
 }
 
@@ -121,6 +120,9 @@ impl Writer<'_> {
                     return self.lost(members, &lost);
                 }
                 members.push(job);
+            } else {
+                // with what a user's closure captured
+                unharmed(|| drop(job));
             }
             let config = &self.setup.config;
             if members.len() < config.group_jobs.get() as usize && began.elapsed() < config.group_time {
@@ -132,8 +134,9 @@ impl Writer<'_> {
             return self.lost(members, &e.into());
         }
         self.setup.status.committed(members.len());
-        for notify in self.woken.drain(..) {
-            notify.notify_waiters();
+        for queue in self.woken.drain(..) {
+            // a waker is not ours: what it does is no reason to withhold the answers
+            unharmed(|| self.setup.wakes.wake(&queue));
         }
         let name = &self.setup.status.name;
         observe(names::STORE_COMMIT, name, began.elapsed().as_secs_f64());
@@ -153,8 +156,8 @@ impl Writer<'_> {
             self.control.savepoint()?;
             self.guard.enter(self.setup.config.closure_time);
         }
-        let Setup { id, wakes, .. } = &self.setup;
-        let mut tx = SqliteTransaction { conn: self.conn, store: *id, wakes, woken: &mut self.woken };
+        let (store, rowid) = (self.setup.id, Rowid::default());
+        let mut tx = SqliteTransaction { conn: self.conn, store, rowid, woken: &mut self.woken };
         // what the closure captured is consumed, and what it wrote is rolled back
         let keep = catch_unwind(AssertUnwindSafe(|| job.run(&mut tx)));
         self.guard.leave();
@@ -162,6 +165,11 @@ impl Writer<'_> {
             job.fail(panicked(&*payload));
             false
         });
+        let rowid_is_lost = tx.rowid.is_lost();
+        if rowid_is_lost {
+            job.fail(rowid::LOST);
+        }
+        let keep = keep && !rowid_is_lost;
         if self.conn.is_autocommit() {
             return Err(rolled_back(job));
         }
@@ -179,6 +187,7 @@ impl Writer<'_> {
     /// The group came to nothing: the crate's jobs are run again, the others are told.
     fn lost(&mut self, members: Vec<BoxJob>, lost: &StoreError) {
         event!(WARN, "a group commit was rolled back", jobs = members.len(), error = lost as &dyn std::error::Error);
+        self.maintenance.after_failure(self.conn);
         for job in members.into_iter().rev() {
             if job.may_run_again() {
                 self.again.push_front(job);
@@ -216,7 +225,7 @@ impl Writer<'_> {
 /// What the others of the group are told.
 fn rolled_back(culprit: &BoxJob) -> StoreError {
     let what = "rolled back together with another's: nothing was written, safe to repeat";
-    culprit.error().map_or_else(|| StoreError::new(what), |e| StoreError::with_source(what, e.clone()))
+    culprit.error().map_or_else(|| StoreError::refused(what), |e| StoreError::refused(what).caused_by(e.clone()))
 }
 
 /// An answer that finds nobody is dropped here, and its destructor may panic: the others' answers still go out.

@@ -1,5 +1,6 @@
 use super::{LONG, PASSED, SHORT, claim, dead, enqueue, law, none_to_claim, only, queue, settle, up_to};
 use crate::{
+    dedupe::DedupeKeys,
     error::BoxError,
     queue::{Enqueued, Filter, Message, NewMessage, QueueStore, Reason, Settle},
 };
@@ -66,6 +67,37 @@ pub(super) async fn the_window_of_a_key_ends(store: &dyn QueueStore) -> Result<(
     store.sweep(&queue, Duration::ZERO, 100).await?;
     let third = only(store.enqueue(&queue, vec![keyed()]).await?)?;
     law(third == Enqueued::Duplicate(again.id()), "and belongs to whoever brought it last")
+}
+
+pub(super) async fn a_key_is_known_within_its_destination(store: &dyn QueueStore) -> Result<(), BoxError> {
+    let queue = queue();
+    let to = |destination: &str| NewMessage::new("").with_dedupe("k").with_destination(destination);
+    // the last two would be one key if destination and key were only put together
+    let others = [to("crm"), to("mail"), NewMessage::new("").with_dedupe("k"), to("crmk").with_dedupe("1"), to("crm1")];
+    let first: Vec<_> = store.enqueue(&queue, others.to_vec()).await?;
+    law(
+        first.iter().all(|answer| matches!(answer, Enqueued::New(_))),
+        "the same key of another destination is another",
+    )?;
+    let second: Vec<_> = store.enqueue(&queue, others.to_vec()).await?;
+    let known = first.iter().map(|answer| Enqueued::Duplicate(answer.id()));
+    law(second.into_iter().eq(known), "and each is known in its own")
+}
+
+pub(super) async fn a_key_may_have_a_window_of_its_own(store: &dyn QueueStore) -> Result<(), BoxError> {
+    let queue = queue();
+    let keyed = |id: &str| {
+        let keys = DedupeKeys::new(id).and_for("digest", SHORT);
+        NewMessage::new("").with_dedupe_keys(keys).with_dedupe_for(LONG)
+    };
+    let first = enqueue(store, &queue, keyed("1")).await?;
+    let again = only(store.enqueue(&queue, vec![keyed("2")]).await?)?;
+    law(again == Enqueued::Duplicate(first), "a key is known within its window")?;
+    sleep(PASSED).await;
+    let again = only(store.enqueue(&queue, vec![keyed("1")]).await?)?;
+    law(again == Enqueued::Duplicate(first), "a window that is over leaves the other keys")?;
+    let third = only(store.enqueue(&queue, vec![keyed("3")]).await?)?;
+    law(matches!(third, Enqueued::New(_)), "a key is free after its own window")
 }
 
 pub(super) async fn those_that_waited_longest_are_claimed_first(store: &dyn QueueStore) -> Result<(), BoxError> {

@@ -121,5 +121,20 @@ pub(super) async fn a_purge_is_for_good(store: &dyn QueueStore) -> Result<(), Bo
     law(store.dead(&queue, &Filter::all(), None, 10).await?.is_empty(), "what is purged is gone")?;
     law(store.redrive(&queue, &[id], "me").await? == 0, "and is not redriven")?;
     let again = only(store.enqueue(&queue, vec![NewMessage::new("").with_dedupe("k")]).await?)?;
-    law(again == Enqueued::Duplicate(id), "its keys are known for as long as was said")
+    law(matches!(again, Enqueued::New(other) if other != id), "nor are its keys known")
+}
+
+pub(super) async fn a_purge_leaves_the_keys_of_others(store: &dyn QueueStore) -> Result<(), BoxError> {
+    let queue = queue();
+    let keyed = |key: &str, window| NewMessage::new("").with_dedupe(key).with_dedupe_for(window);
+    let first = enqueue(store, &queue, keyed("taken", SHORT).with_dedupe("twice").with_dedupe("twice")).await?;
+    let message = claim(store, &queue, LONG).await?;
+    law(settle(store, &message, dead(&message, Reason::Rejected)).await?.is_ok(), "it dies")?;
+    sleep(PASSED).await;
+    let second = enqueue(store, &queue, keyed("taken", LONG)).await?;
+    let third = enqueue(store, &queue, keyed("other", LONG)).await?;
+    law(store.purge(&queue, &[first, second]).await? == 1, "one of them is dead")?;
+    let again = store.enqueue(&queue, ["taken", "other", "twice"].map(|key| keyed(key, LONG)).into()).await?;
+    law(again[..2] == [Enqueued::Duplicate(second), Enqueued::Duplicate(third)], "a purge forgets no key of another")?;
+    law(matches!(again[2], Enqueued::New(_)), "and each of its own")
 }

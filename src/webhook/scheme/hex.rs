@@ -16,7 +16,7 @@ fn digit(text: u8) -> Option<u8> {
     char::from(text).to_digit(16).and_then(|digit| u8::try_from(digit).ok())
 }
 
-pub(super) fn encode(bytes: &[u8]) -> String {
+pub(in crate::webhook) fn encode(bytes: &[u8]) -> String {
     let digit = |n: u8| char::from_digit(n.into(), 16).unwrap_or_default();
     bytes.iter().flat_map(|byte| [digit(byte >> 4), digit(byte & 0xf)]).collect()
 }

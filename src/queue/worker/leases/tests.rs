@@ -30,3 +30,27 @@ fn a_message_that_is_claimed_again_while_its_first_run_ends_is_held_by_the_secon
     drop(first);
     assert_eq!((lost.try_recv(), context.leases.lock().len()), (Err(TryRecvError::Empty), 1));
 }
+
+/// Looks at the leases when it is woken.
+struct Looks(Arc<Context>);
+
+impl std::task::Wake for Looks {
+    fn wake(self: Arc<Self>) {
+        assert!(self.0.leases.held.try_lock().is_ok(), "the leases were locked while a waker ran");
+    }
+}
+
+#[test]
+fn an_attempt_is_woken_without_the_lock_when_its_lease_is_let_go_or_replaced() {
+    let context = Context::new(Queue::new("q", MemoryStore::new()), Config::default());
+    let lease = Lease { id: MessageId::new(), row: 1, attempt: 1, token: Token::random() };
+    let waker = std::task::Waker::from(Arc::new(Looks(context.clone())));
+    let pending = |lost: &mut oneshot::Receiver<()>| {
+        std::pin::Pin::new(lost).poll(&mut std::task::Context::from_waker(&waker)).is_pending()
+    };
+    let (_first, mut lost) = Leases::hold(&context, lease);
+    assert!(pending(&mut lost));
+    let (second, mut lost) = Leases::hold(&context, lease);
+    assert!(pending(&mut lost));
+    drop(second);
+}

@@ -1,12 +1,17 @@
-use super::{row::Row, shelf::RowId};
+use super::{Moment, row::Row, shelf::RowId};
 use crate::queue::{MessageId, NewMessage};
 use std::{
-    collections::{BTreeMap, BTreeSet, HashMap, VecDeque},
+    collections::{BTreeMap, BTreeSet, VecDeque},
+    sync::Arc,
     time::Duration,
 };
 use tokio::time::Instant;
 
-/// One queue: which rows are in which state, each list in the order in which it is asked for.
+/// A list of fewer entries is not worth shrinking.
+const SMALL: usize = 64;
+
+/// One queue: which rows are in which state, each list in the order in which it is asked for. Trees give back the memory of what
+/// leaves them; the one list that does not is shrunk.
 #[derive(Default)]
 pub(super) struct Lane {
     /// Everything that has not ended, by when it can be claimed.
@@ -14,8 +19,8 @@ pub(super) struct Lane {
     pub(super) dead: BTreeMap<MessageId, RowId>,
     /// By when it was done.
     pub(super) done: VecDeque<(Instant, RowId)>,
-    known: HashMap<String, Known>,
-    windows: BTreeSet<(Instant, String)>,
+    known: BTreeMap<Arc<str>, Known>,
+    windows: BTreeSet<(Instant, Arc<str>)>,
 }
 
 /// A dedupe key.
@@ -25,17 +30,38 @@ struct Known {
 }
 
 impl Lane {
-    /// Who brought one of these keys, if that is still known.
-    pub(super) fn duplicate_of(&self, keys: &[String], now: Instant) -> Option<MessageId> {
-        keys.iter().filter_map(|key| self.known.get(key)).find(|known| known.until > now).map(|known| known.by)
+    /// Whether the queue can be forgotten: it has no message and knows no key.
+    pub(super) fn is_empty(&self) -> bool {
+        self.due.is_empty() && self.dead.is_empty() && self.done.is_empty() && self.known.is_empty()
     }
 
-    pub(super) fn know(&mut self, message: &NewMessage, by: MessageId, until: Instant) {
-        for key in message.dedupe() {
+    /// The message that brought one of this one's keys, if that is still known.
+    pub(super) fn duplicate_of(&self, message: &NewMessage, now: Instant) -> Option<MessageId> {
+        let found = message.dedupe_keys().filter_map(|(key, _)| self.known.get(&*key));
+        found.into_iter().find(|known| known.until > now).map(|known| known.by)
+    }
+
+    /// Returns the keys of the message, shared with the row that is to forget them if it is purged.
+    pub(super) fn know(&mut self, message: &NewMessage, by: MessageId, now: Moment) -> Box<[Arc<str>]> {
+        let mut keys = Vec::new();
+        for (key, window) in message.dedupe_keys() {
+            let (key, until) = (Arc::<str>::from(key), now.after(window));
             if let Some(before) = self.known.insert(key.clone(), Known { by, until }) {
                 self.windows.remove(&(before.until, key.clone()));
             }
             self.windows.insert((until, key.clone()));
+            keys.push(key);
+        }
+        keys.into()
+    }
+
+    /// Forgets those of the keys that belong to this message still: one whose window was over may have a new owner.
+    pub(super) fn forget_keys(&mut self, keys: &[Arc<str>], of: MessageId) {
+        for key in keys {
+            if let Some(known) = self.known.get(key).filter(|known| known.by == of) {
+                self.windows.remove(&(known.until, key.clone()));
+                self.known.remove(key);
+            }
         }
     }
 
@@ -55,7 +81,11 @@ impl Lane {
     pub(super) fn long_done(&mut self, now: Instant, keep: Duration, most: usize) -> Vec<RowId> {
         let over = |(at, _): &(Instant, RowId)| now.saturating_duration_since(*at) > keep;
         let many = self.done.iter().take(most).take_while(|done| over(done)).count();
-        self.done.drain(..many).map(|(_, row)| row).collect()
+        let rows = self.done.drain(..many).map(|(_, row)| row).collect();
+        if self.done.capacity() > SMALL.max(self.done.len() * 4) {
+            self.done.shrink_to(self.done.len() * 2);
+        }
+        rows
     }
 
     /// The first row that can be claimed by `now`.

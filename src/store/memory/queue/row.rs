@@ -3,7 +3,10 @@ use crate::{
     queue::{Attempted, DeadLetter, Message, Reason},
     token::Token,
 };
-use std::time::{Duration, SystemTime};
+use std::{
+    sync::Arc,
+    time::{Duration, SystemTime},
+};
 use tokio::time::Instant;
 
 /// One message.
@@ -12,6 +15,8 @@ pub(super) struct Row {
     pub(super) state: State,
     pub(super) max_age: Duration,
     pub(super) expires: Instant,
+    /// Its dedupe keys.
+    pub(super) keys: Box<[Arc<str>]>,
     history: Vec<Attempted>,
     parked_last: bool,
 }
@@ -46,9 +51,15 @@ impl State {
 }
 
 impl Row {
-    pub(super) const fn new(message: Message, due: Instant, max_age: Duration, expires: Instant) -> Self {
+    pub(super) fn new(
+        message: Message,
+        due: Instant,
+        max_age: Duration,
+        expires: Instant,
+        keys: Box<[Arc<str>]>,
+    ) -> Self {
         let state = State::Waiting { due, parked: false };
-        Self { message, state, max_age, expires, history: Vec::new(), parked_last: false }
+        Self { message, state, max_age, expires, keys, history: Vec::new(), parked_last: false }
     }
 
     pub(super) fn claimed(&mut self, until: Instant) -> Message {

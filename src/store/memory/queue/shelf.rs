@@ -10,32 +10,36 @@ use crate::{
     },
     token::Token,
 };
-use std::{
-    collections::{BTreeMap, HashMap},
-    sync::Arc,
-    time::Duration,
-};
+use bytes::Bytes;
+use std::{collections::BTreeMap, sync::Arc, time::Duration};
 use tokio::time::Instant;
+
+#[cfg(test)]
+mod tests;
 
 pub(super) type RowId = i64;
 
-/// The rows of all queues, and one [`Lane`] a queue.
+/// The rows of all queues, and one [`Lane`] for each queue that has a message or knows a key.
 #[derive(Default)]
 pub(super) struct Shelf {
-    rows: HashMap<RowId, Row>,
+    // a tree: the table of a map would keep the size of its peak, and be moved as a whole when it grows
+    rows: BTreeMap<RowId, Row>,
     lanes: BTreeMap<Arc<str>, Lane>,
     last: RowId,
+    /// Bodies that are not needed any more, to be dropped after the lock: bytes may have an owner, whose drop is foreign.
+    pub(super) gone: Vec<Bytes>,
 }
 
 impl Shelf {
     pub(super) fn enqueue(&mut self, queue: &str, message: NewMessage, now: Moment) -> Enqueued {
         let name = self.name(queue);
         let lane = self.lanes.entry(name.clone()).or_default();
-        if let Some(id) = lane.duplicate_of(message.dedupe(), now.at) {
+        if let Some(id) = lane.duplicate_of(&message, now.at) {
+            self.gone.push(message.body().clone());
             return Enqueued::Duplicate(id);
         }
         let id = MessageId::new();
-        lane.know(&message, id, now.after(message.dedupe_for()));
+        let keys = lane.know(&message, id, now);
         self.last += 1;
         let row = self.last;
         let due = now.after(message.delay());
@@ -44,7 +48,7 @@ impl Shelf {
         let expires = now.after(message.delay().saturating_add(max_age));
         let lease = Lease { id, row, attempt: 0, token: Token([0; 16]) };
         let message = Message::claimed(name, lease, 0, now.date, message);
-        self.rows.insert(row, Row::new(message, due, max_age, expires));
+        self.rows.insert(row, Row::new(message, due, max_age, expires, keys));
         Enqueued::New(id)
     }
 
@@ -173,18 +177,30 @@ impl Shelf {
         true
     }
 
+    /// The letter goes with its keys: nothing is left that a redelivery could be a duplicate of.
     pub(super) fn purge(&mut self, queue: &str, id: MessageId) -> bool {
-        let row = self.lanes.get_mut(queue).and_then(|lane| lane.dead.remove(&id));
-        row.is_some_and(|row| self.rows.remove(&row).is_some())
+        let Some(lane) = self.lanes.get_mut(queue) else { return false };
+        let Some(row) = lane.dead.remove(&id).and_then(|row| self.rows.remove(&row)) else { return false };
+        lane.forget_keys(&row.keys, id);
+        self.gone.push(row.message.body().clone());
+        self.drop_if_empty(queue);
+        true
     }
 
     pub(super) fn sweep(&mut self, queue: &str, keep_done: Duration, most: usize, now: Moment) -> usize {
         let Some(lane) = self.lanes.get_mut(queue) else { return 0 };
         let done = lane.long_done(now.at, keep_done, most);
-        for row in &done {
-            self.rows.remove(row);
+        let swept = done.len() + lane.forget(now.at, most);
+        let removed = done.iter().filter_map(|row| self.rows.remove(row));
+        self.gone.extend(removed.map(|row| row.message.body().clone()));
+        self.drop_if_empty(queue);
+        swept
+    }
+
+    fn drop_if_empty(&mut self, queue: &str) {
+        if self.lanes.get(queue).is_some_and(Lane::is_empty) {
+            self.lanes.remove(queue);
         }
-        done.len() + lane.forget(now.at, most)
     }
 
     pub(super) fn stats(&self, queue: &str, now: Moment) -> Stats {

@@ -14,16 +14,18 @@ taken AS MATERIALIZED (
 -- What is there. A claim that holds, or a record, ends it here: nothing was locked, nothing waited for.
 found AS MATERIALIZED (
     SELECT * FROM steadfast_idempotency WHERE key = $1 AND (expires_at IS NULL OR expires_at > clock_timestamp())),
+-- Given up by who sent it, and late.
+released AS MATERIALIZED (SELECT FROM steadfast_released WHERE token = $4),
 acquired AS (
     INSERT INTO steadfast_idempotency AS r (key, fp_version, fp, token, attempt, state, lease_until)
     SELECT $1, $2, $3, $4, 1, 0, clock_timestamp() + $5::float8 * interval '1 ms' FROM patience
-    WHERE NOT EXISTS (SELECT FROM found) OR EXISTS (SELECT FROM taken)
+    WHERE (NOT EXISTS (SELECT FROM found) OR EXISTS (SELECT FROM taken)) AND NOT EXISTS (SELECT FROM released)
     ON CONFLICT (key) DO UPDATE SET
         fp_version = excluded.fp_version, fp = excluded.fp, token = excluded.token, lease_until = excluded.lease_until,
         attempt = CASE WHEN r.state = 0 THEN r.attempt + 1 ELSE 1 END, state = 0, response = NULL, expires_at = NULL
     WHERE r.state = 0 AND r.token = $6 AND r.lease_until <= clock_timestamp() OR r.expires_at <= clock_timestamp()
     RETURNING attempt)
--- 0 acquired, 1 response, 2 not retained, 3 in flight, 4 lapsed, 5 another request
+-- 0 acquired, 1 response, 2 not retained, 3 in flight, 4 lapsed, 5 another request, 6 released before
 SELECT 0 AS kind, attempt, NULL::bytea AS token, 0::int8 AS left_ms, NULL::bytea AS response FROM acquired
 UNION ALL
 SELECT kind, attempt, token, greatest(0, ceil(extract(epoch FROM lease_until - clock_timestamp()) * 1000))::int8,
@@ -35,3 +37,5 @@ FROM found, LATERAL (SELECT CASE
     WHEN EXISTS (SELECT FROM lapsed) THEN 4
     ELSE 3 END) AS of(kind)
 WHERE NOT EXISTS (SELECT FROM acquired)
+UNION ALL
+SELECT 6, 0, NULL, 0, NULL FROM released WHERE NOT EXISTS (SELECT FROM found)

@@ -14,7 +14,8 @@ const STATE: &str = "SELECT state FROM steadfast_idempotency WHERE key = $1 AND 
 
 impl PostgresStore {
     /// Records what the claimed request came to, in the user's transaction: the record is there exactly if everything else that
-    /// it writes is. Kept for as long as the claim says; headers that are not for a second reader go.
+    /// it writes is. Kept for as long as the claim says; headers that are not for a second reader go. Of a claim that
+    /// [is open](Claim::is_open) nothing is recorded.
     ///
     /// Call it last, right before `commit`. From here on until the transaction ends the record is locked: nobody takes the claim
     /// over, even if its lease lapses meanwhile, and the answer of the layer waits.
@@ -39,6 +40,9 @@ impl PostgresStore {
     ) -> Result<(), StoreError> {
         if claim.store() != self.id {
             return Err(StoreError::new("the claim belongs to another store"));
+        }
+        if claim.is_open() {
+            return Ok(());
         }
         // before anything can fail: from here on the layer asks what became of the record, and believes no status
         claim.mark_in_transaction();

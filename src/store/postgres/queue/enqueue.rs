@@ -8,7 +8,7 @@ use crate::{
     queue::{Enqueued, MessageId, NewMessage, Queue},
 };
 use sqlx::{Postgres, Row, Transaction};
-use std::collections::HashMap;
+use std::{collections::HashMap, time::Duration};
 
 /// What one statement carries at most: Postgres takes no more than 1 GB at once, and copies it more than once.
 const CHUNK: usize = 1_000;
@@ -102,6 +102,9 @@ fn any_has_several_keys(batch: &[NewMessage]) -> bool {
     batch.iter().any(|message| message.dedupe().len() > 1)
 }
 
+/// The keys of one message, with their windows.
+type Keys<'a> = Vec<(Key<'a>, Duration)>;
+
 /// What one message of a batch comes to, as far as the batch itself tells.
 enum Planned {
     Known(MessageId),
@@ -120,17 +123,17 @@ async fn enqueue(
     queue: &str,
     batch: &[NewMessage],
 ) -> Result<Vec<Enqueued>, StoreError> {
-    let keys: Vec<Vec<Key<'_>>> = batch.iter().map(keys).collect();
+    let keys: Vec<Keys<'_>> = batch.iter().map(keys).collect();
     let known = if any_has_several_keys(batch) { hold(session, queue, &keys, patience).await? } else { HashMap::new() };
     let mut brought: HashMap<&Key<'_>, usize> = HashMap::new();
     let mut plan = Vec::with_capacity(batch.len());
     for (n, keys) in keys.iter().enumerate() {
-        if let Some(first) = keys.iter().find_map(|key| known.get(&**key)) {
+        if let Some(first) = keys.iter().find_map(|(key, _)| known.get(&**key)) {
             plan.push(Planned::Known(*first));
-        } else if let Some(first) = keys.iter().find_map(|key| brought.get(key)) {
+        } else if let Some(first) = keys.iter().find_map(|(key, _)| brought.get(key)) {
             plan.push(Planned::Like(*first));
         } else {
-            brought.extend(keys.iter().map(|key| (key, n)));
+            brought.extend(keys.iter().map(|(key, _)| (key, n)));
             plan.push(Planned::New);
         }
     }
@@ -151,10 +154,10 @@ async fn enqueue(
 async fn hold(
     session: &mut Session<'_>,
     queue: &str,
-    keys: &[Vec<Key<'_>>],
+    keys: &[Keys<'_>],
     patience: Option<&str>,
 ) -> Result<HashMap<Vec<u8>, MessageId>, StoreError> {
-    let mut all: Vec<&[u8]> = keys.iter().flatten().map(|key| &**key).collect();
+    let mut all: Vec<&[u8]> = keys.iter().flatten().map(|(key, _)| &**key).collect();
     all.sort_unstable();
     all.dedup();
     let hold = sqlx::query(include_str!("sql/hold.sql"))
@@ -172,14 +175,14 @@ async fn store(
     patience: Option<&str>,
     queue: &str,
     batch: &[NewMessage],
-    keys: &[Vec<Key<'_>>],
+    keys: &[Keys<'_>],
     ids: &[MessageId],
     new: &[usize],
 ) -> Result<HashMap<MessageId, MessageId>, StoreError> {
     let messages = || new.iter().map(|n| &batch[*n]);
     let topics: Vec<_> = messages().map(|message| exact(message.topic())).collect::<Result<_, _>>()?;
     let destinations: Vec<_> = messages().map(|message| exact(message.destination())).collect::<Result<_, _>>()?;
-    let brought = || new.iter().flat_map(|n| keys[*n].iter().map(|key| (*n, key)));
+    let brought = || new.iter().flat_map(|n| keys[*n].iter().map(|(key, window)| (key, *window, ids[*n])));
     let store = sqlx::query(include_str!("sql/enqueue.sql"))
         .bind(queue)
         .bind(new.iter().map(|n| ids[*n].to_string()).collect::<Vec<_>>())
@@ -189,9 +192,9 @@ async fn store(
         .bind(&destinations)
         .bind(messages().map(|message| headers_out(message.headers())).collect::<Vec<_>>())
         .bind(messages().map(|message| &message.body()[..]).collect::<Vec<_>>())
-        .bind(brought().map(|(_, key)| &**key).collect::<Vec<_>>())
-        .bind(brought().map(|(n, _)| ids[n].to_string()).collect::<Vec<_>>())
-        .bind(brought().map(|(n, _)| millis(batch[n].dedupe_for())).collect::<Vec<_>>())
+        .bind(brought().map(|(key, ..)| &**key).collect::<Vec<_>>())
+        .bind(brought().map(|(_, _, id)| id.to_string()).collect::<Vec<_>>())
+        .bind(brought().map(|(_, window, _)| millis(window)).collect::<Vec<_>>())
         .bind(patience);
     let rows = session.all(store).await?;
     let mut holders = HashMap::new();

@@ -1,6 +1,7 @@
-use super::{super::connections::Connections, wakes::Wakes};
+use super::super::connections::Connections;
 use crate::{
     backoff::{Backoff, Exponential, Random},
+    store::wakes::{Waiter, Wakes},
     telemetry::event,
 };
 use sqlx::{
@@ -15,7 +16,6 @@ use std::{
     time::Duration,
 };
 use tokio::{
-    sync::Notify,
     task::AbortHandle,
     time::{sleep, timeout},
 };
@@ -44,8 +44,8 @@ struct Shared {
 }
 
 impl Listener {
-    pub(super) fn of(&self, queue: &str) -> Arc<Notify> {
-        self.shared.wakes.of(queue)
+    pub(super) fn waiter<'a>(&'a self, queue: &'a str) -> Waiter<'a> {
+        self.shared.wakes.waiter(queue)
     }
 
     /// Wakes those of this process, without the way around the server.

@@ -10,6 +10,5 @@ mod settle;
 mod stats;
 mod store;
 mod wait;
-mod wakes;
 
 pub(super) use listener::Listener;

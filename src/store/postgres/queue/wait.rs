@@ -17,10 +17,10 @@ const BUSY: Duration = Duration::from_millis(5);
 
 pub(super) async fn wait(store: &PostgresStore, queue: &str) {
     let listener = &store.listener;
-    let notify = listener.of(queue);
+    let waiter = listener.waiter(queue);
     loop {
         // listening before looking: it hears of every commit from here on, polled or not
-        let changed = notify.notified();
+        let changed = waiter.notified();
         let look_again = if listener.listens(&store.connections) { OTHERS } else { UNHEARD };
         let next = next(store, queue).await;
         let nap = match next {

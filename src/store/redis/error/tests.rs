@@ -51,6 +51,25 @@ fn what_cannot_be_read_is_an_answer_and_no_failure() {
     assert!(!store_error(said("OOM command not allowed when used memory > 'maxmemory'.")).is_unreadable());
 }
 
+#[test]
+fn a_refusal_of_the_server_is_certain_and_any_other_failure_is_not() {
+    for line in [
+        "OOM command not allowed when used memory > 'maxmemory'.",
+        "MISCONF unable to persist to disk.",
+        "NOREPLICAS Not enough good replicas to write.",
+        "READONLY You can't write against a read only replica.",
+        "LOADING Redis is loading the dataset in memory",
+        "NOPERM User service has no permissions to run the 'evalsha' command",
+        "RELEASED the claim was released before",
+    ] {
+        let error = store_error(said(line));
+        assert_eq!((error.is_refused(), error.is_full()), (true, line.starts_with("OOM")), "{line}");
+        assert!(!error.of_unknown_outcome().is_refused(), "{line}: sent before, on a connection that broke");
+    }
+    assert!(!store_error(said("BUSY Redis is busy running a script.")).is_refused());
+    assert!(!store_error(said("UNREADABLE no record that this version can read")).is_refused());
+}
+
 /// As Redis 5 and 6 say it.
 #[test]
 fn what_a_command_said_inside_a_script_is_found_in_what_the_script_says() {

@@ -20,7 +20,8 @@ impl SqliteTransaction<'_> {
     #[expect(clippy::needless_pass_by_value, reason = "as `Queue::enqueue` takes it")]
     pub fn enqueue(&mut self, queue: &Queue, message: NewMessage) -> Result<Enqueued, StoreError> {
         self.belongs(queue.store().id())?;
-        let enqueued = one(self, queue.name(), &message, now(self)?)?;
+        let conn = self.for_inserts();
+        let enqueued = one(conn, queue.name(), &message, now(conn)?)?;
         self.wake(queue.name());
         Ok(enqueued)
     }
@@ -80,9 +81,9 @@ fn know(
     let sql = "INSERT INTO steadfast_dedupe(queue, key, id, expires_at) VALUES(?1, ?2, ?3, ?4)
         ON CONFLICT(queue, key) DO UPDATE SET id = excluded.id, expires_at = excluded.expires_at
         WHERE steadfast_dedupe.expires_at <= ?5 OR steadfast_dedupe.id = excluded.id";
-    let expires = now + millis(message.dedupe_for());
-    for (taken, key) in message.dedupe().iter().enumerate() {
-        if conn.prepare_cached(sql)?.execute(params![queue, key, id.0, expires, now])? == 1 {
+    let keys: Vec<_> = message.dedupe_keys().collect();
+    for (taken, (key, window)) in keys.iter().enumerate() {
+        if conn.prepare_cached(sql)?.execute(params![queue, key, id.0, now + millis(*window), now])? == 1 {
             continue;
         }
         let first = "SELECT id FROM steadfast_dedupe WHERE queue = ?1 AND key = ?2";
@@ -90,7 +91,7 @@ fn know(
             conn.prepare_cached(first)?.query_row(params![queue, key], |row| row.get(0)).optional()?;
         // those before were not known to anybody else: gone is what they were
         let untake = "DELETE FROM steadfast_dedupe WHERE queue = ?1 AND key = ?2 AND id = ?3";
-        for key in &message.dedupe()[..taken] {
+        for (key, _) in &keys[..taken] {
             conn.prepare_cached(untake)?.execute(params![queue, key, id.0])?;
         }
         return Ok(first.map(MessageId));

@@ -135,6 +135,9 @@ pub(super) fn purge(conn: &Connection, queue: &str, ids: &[MessageId]) -> Result
         let row = conn.prepare_cached(sql)?.query_row(params![queue, id.0], |row| row.get(0)).optional()?;
         if let Some(row) = row {
             history::forget(conn, row)?;
+            // nothing is left that a redelivery could be a duplicate of
+            let forget = "DELETE FROM steadfast_dedupe WHERE queue = ?1 AND id = ?2";
+            conn.prepare_cached(forget)?.execute(params![queue, id.0])?;
             purged += 1;
         }
     }

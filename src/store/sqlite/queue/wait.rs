@@ -11,10 +11,10 @@ use tokio::time::timeout;
 const OTHERS: Duration = Duration::from_millis(250);
 
 pub(super) async fn wait(store: &SqliteStore, queue: &str) {
-    let notify = store.inner.wakes.of(queue);
+    let waiter = store.inner.wakes.waiter(queue);
     loop {
         // listening before looking: it hears of every commit from here on, polled or not
-        let changed = notify.notified();
+        let changed = waiter.notified();
         let name = queue.to_owned();
         let next = store.read(move |conn| next(conn, &name)).await;
         let nap = match next {

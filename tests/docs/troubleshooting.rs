@@ -1,9 +1,8 @@
-//! `docs/troubleshooting.md` quotes what is said in the code, so what is quoted is said there.
-#![allow(clippy::unwrap_used, clippy::expect_used, reason = "a test that cannot read its files has failed")]
+//! `docs/troubleshooting.md` quotes messages of this crate: they are in the code.
 
 use std::{fs, path::Path};
 
-const PAGE: &str = include_str!("../docs/troubleshooting.md");
+const PAGE: &str = include_str!("../../docs/troubleshooting.md");
 
 /// All of `src/`.
 fn code() -> String {
@@ -57,8 +56,8 @@ fn every_message_of_this_crate_that_the_page_quotes_is_in_the_code() {
 
 #[test]
 fn every_title_of_a_409_and_every_reason_to_stop_is_in_the_code() {
-    let refusals = include_str!("../src/idempotency/refusal.rs");
-    let reasons = include_str!("../src/retry/stop.rs");
+    let refusals = include_str!("../../src/idempotency/refusal.rs");
+    let reasons = include_str!("../../src/retry/stop.rs");
     let section = |from: &str| PAGE.split(from).nth(1).unwrap().split("\n## ").next().unwrap();
     let rows = |section: &'static str| {
         let cells = section.lines().filter_map(|line| line.strip_prefix("| ")?.split('|').next());
@@ -72,10 +71,10 @@ fn every_title_of_a_409_and_every_reason_to_stop_is_in_the_code() {
     assert!(stops.iter().all(|stop| reasons.contains(&format!("    {stop},"))), "{stops:?}");
 }
 
-/// What clients are told of is what they can be answered, with the same status and hint; and nothing is left out.
+/// The page lists every refusal that a client can receive, with its status and hint.
 #[test]
 fn the_page_for_api_designers_has_every_refusal_and_no_other() {
-    let refusals = include_str!("../src/idempotency/refusal.rs");
+    let refusals = include_str!("../../src/idempotency/refusal.rs");
     let problems = refusals.split("fn problem(self)").nth(1).unwrap().split("\n    }\n").next().unwrap();
     // how a problem is made, up to its title
     let made = [
@@ -94,7 +93,7 @@ fn the_page_for_api_designers_has_every_refusal_and_no_other() {
         }
     }
     assert_eq!(said.len(), problems.matches("Self::").count(), "a problem is made in another way");
-    let page = include_str!("../docs/idempotency.md").lines();
+    let page = include_str!("../../docs/idempotency.md").lines();
     let rows = page.filter_map(|line| Some(line.strip_prefix("| ")?.split(" | ").collect::<Vec<_>>()));
     let titled = rows.filter(|row| row[1].starts_with('`') && row[0] != "status");
     let mut told: Vec<_> =

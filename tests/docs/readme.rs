@@ -1,7 +1,6 @@
 //! The README shows code that is compiled: its snippets are parts of the examples, word for word.
-#![allow(clippy::unwrap_used, clippy::expect_used, reason = "a test that cannot read its files has failed")]
 
-use std::{fs, path::Path};
+use crate::page::{Page, read};
 
 /// Lines of the README, of a snippet in it, and of a short example.
 const README: usize = 120;
@@ -12,17 +11,12 @@ const EXAMPLES: [&str; 3] = ["client", "idempotent_post", "webhook"];
 
 #[test]
 fn every_snippet_is_the_marked_part_of_its_example() {
+    let snippets = Page::new("README.md", &read("README.md").unwrap()).blocks();
+    let snippets = snippets.into_iter().filter(|block| block.info == "rust");
+    let named: Vec<String> = snippets.filter_map(|block| Some(block.mark?.detail)).collect();
+    assert_eq!(named, EXAMPLES);
     let wrong = check(&read("README.md").unwrap(), &EXAMPLES, &|name| read(&format!("examples/{name}.rs")));
     assert!(wrong.is_empty(), "\n{}\n", wrong.join("\n"));
-}
-
-/// The page that is on crates.io names no file that is not there.
-#[test]
-fn every_link_of_the_readme_leads_somewhere() {
-    let readme = read("README.md").unwrap();
-    let targets = readme.match_indices("](").map(|(at, open)| readme[at + open.len()..].split(')').next().unwrap());
-    let missing: Vec<&str> = targets.filter(|t| !t.starts_with("http") && read(t).is_none()).collect();
-    assert!(missing.is_empty(), "README.md links to {missing:?}");
 }
 
 /// A row for each feature that a user can name, and no other.
@@ -40,11 +34,7 @@ fn the_readme_names_every_feature() {
     assert_eq!(told, declared);
 }
 
-fn read(file: &str) -> Option<String> {
-    fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join(file)).ok()
-}
-
-/// What is wrong, one line each. `example` gives the source of an example.
+/// Returns the errors, one line each. `example` gives the source of an example.
 fn check(readme: &str, examples: &[&str], example: &dyn Fn(&str) -> Option<String>) -> Vec<String> {
     let mut wrong = Vec::new();
     let lines = readme.lines().count();
@@ -80,7 +70,7 @@ fn check(readme: &str, examples: &[&str], example: &dyn Fn(&str) -> Option<Strin
 }
 
 /// The lines between two that hold nothing but these marks, without the indentation that all of them share.
-fn between(text: &str, begin: &str, end: &str) -> Option<Vec<String>> {
+pub(crate) fn between(text: &str, begin: &str, end: &str) -> Option<Vec<String>> {
     let mut lines = text.lines().skip_while(|line| line.trim() != begin).skip(1).peekable();
     lines.peek()?;
     let lines: Vec<&str> = lines.collect();
