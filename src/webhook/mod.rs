@@ -50,7 +50,7 @@
 //!
 //! | setting | default | unit, range |
 //! | --- | --- | --- |
-//! | `with_limit` | the scheme's: 25 MiB for GitHub, else 1 MiB | bytes that are read before anything is known of the sender |
+//! | `with_limit` | 1 MiB; 25 MiB for GitHub | bytes that are read before anything is known of the sender |
 //! | `with_read_timeouts` | 10 s without data; in all 30 s and 1 s per 64 KiB received | [`ReadTimeouts`](crate::body::ReadTimeouts), from 1 ms |
 //! | `with_clock` | the system's | for schemes with a timestamp |
 //! | `with_name` | the scheme's | label of metrics |

@@ -1,7 +1,7 @@
 //! The defaults in the tables of settings are those of the code.
 
 use crate::page::{Page, pages};
-use serde_json::Value;
+use serde_json::{Value, json};
 use std::time::Duration;
 use steadfast::{
     body::Caps,
@@ -10,7 +10,7 @@ use steadfast::{
     retry::StandardPolicy,
     stack::ClientStack,
     store::{memory::MemoryStore, postgres::PostgresStore, redis::RedisStore, sqlite::SqliteConfig},
-    webhook::VerifyLayer,
+    webhook::{GitHub, VerifyLayer},
 };
 
 /// A file, the name of a setting in a table there, and its default.
@@ -19,10 +19,12 @@ fn constants() -> Vec<(&'static str, &'static str, Value)> {
     let time = |duration: Duration| Value::from(humantime::format_duration(duration).to_string());
     vec![
         ("src/queue/mod.rs", "with_limit", Accept::LIMIT.into()),
+        ("src/queue/mod.rs", "with_deadline", time(Accept::DEADLINE)),
         ("src/queue/mod.rs", "with_retry_after", time(Accept::RETRY_AFTER)),
         ("src/queue/mod.rs", "with_dedupe_for", time(NewMessage::DEDUPE_FOR)),
         ("src/queue/mod.rs", "with_max_age", time(NewMessage::MAX_AGE)),
         ("src/webhook/mod.rs", "with_limit", VerifyLayer::LIMIT.into()),
+        ("src/webhook/mod.rs", "with_limit", GitHub::LIMIT.into()),
         ("src/retry/mod.rs", "retries", StandardPolicy::MAX_RETRIES.into()),
         ("src/retry/mod.rs", "longest hint", time(StandardPolicy::HINT_CAP)),
         ("src/retry/mod.rs", "longest refusal", time(StandardPolicy::REFUSED_CAP)),
@@ -33,6 +35,8 @@ fn constants() -> Vec<(&'static str, &'static str, Value)> {
         ("src/store/redis/mod.rs", "CONNECT_WITHIN", time(RedisStore::CONNECT_WITHIN)),
         ("src/store/redis/mod.rs", "ANSWER_WITHIN", time(RedisStore::ANSWER_WITHIN)),
         ("src/store/postgres/mod.rs", "lock_wait", time(PostgresStore::LOCK_WAIT)),
+        ("src/store/postgres/mod.rs", "response_timeout", time(PostgresStore::RESPONSE_TIMEOUT)),
+        ("src/store/postgres/mod.rs", "max_waiting", PostgresStore::WAITING_PER_CONNECTION.into()),
     ]
 }
 
@@ -140,8 +144,14 @@ fn is_same(cell: &str, value: &Value) -> bool {
             let word = quoted.rsplit("::").next().unwrap_or_default().to_lowercase();
             time.map_or(word == *text, |time| amount(cell).is_some_and(|shown| shown.to_bits() == time))
         }
-        Value::Object(_) => false,
+        // several quantities in one cell
+        Value::Object(parts) => parts.values().all(|part| words(cell).any(|rest| is_same(rest, part))),
     }
+}
+
+/// The rest of a cell from each of its words on.
+fn words(cell: &str) -> impl Iterator<Item = &str> {
+    std::iter::once(0).chain(cell.match_indices(' ').map(|(at, _)| at + 1)).map(|at| &cell[at..])
 }
 
 /// `30 s`, `1,000`, `64 KiB`: the number that a cell begins with, in seconds, bytes or ones.
@@ -172,6 +182,10 @@ fn another_default_is_found() {
         ("none", Value::Null),
         ("`equal`: 50 to 100 %", "equal".into()),
         ("[`InFlight::Refuse`]", "refuse".into()),
+        (
+            "10 s idle; in all 30 s and 1 s per 64 KiB",
+            json!({"idle": "10s", "total": "30s", "bytes_per_second": 65536}),
+        ),
     ] {
         assert!(is_same(cell, &value), "{cell} {value}");
     }
@@ -183,6 +197,7 @@ fn another_default_is_found() {
         ("yes", false.into()),
         ("`equal`", "full".into()),
         ("at once", "5s".into()),
+        ("10 s idle; in all 30 s and 1 s per 64 KiB", json!({"idle": "10s", "total": "31s"})),
     ] {
         assert!(!is_same(cell, &value), "{cell} {value}");
     }

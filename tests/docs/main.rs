@@ -46,6 +46,7 @@ const RUNNERS: &[Runner] = &[
     Runner { language: "sh",     mark: "redis",      pages: &[],                      test: "docs::redis::every_printed_command_about_records_shows_what_the_page_says" },
     Runner { language: "sh",     mark: "sigxfsz",    pages: &["src/store/sqlite/mod.rs"], test: "sqlite::files::where_sigxfsz_is_ignored_a_file_that_may_not_grow_is_an_error_loses_nothing_and_passes" },
     Runner { language: "sh",     mark: "",           pages: &[],                      test: "docs::commands::every_command_names_what_there_is" },
+    Runner { language: "ini",    mark: "",           pages: &["src/store/postgres/mod.rs"], test: "postgres::pooler::behind_a_pooler_the_store_keeps_the_laws_of_records_and_queues" },
     Runner { language: "text",   mark: "order",      pages: &[],                      test: "docs::order::every_printed_order_is_the_same" },
     Runner { language: "text",   mark: "compiler",   pages: &["docs/troubleshooting.md"], test: "docs::troubleshooting::every_message_of_this_crate_that_the_page_quotes_is_in_the_code" },
 ];

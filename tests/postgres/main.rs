@@ -11,9 +11,14 @@
 )]
 
 mod accept;
+mod callers;
 mod contracts;
 mod down;
 mod errors;
+mod outage;
+#[path = "../servers/pgbouncer.rs"]
+mod pgbouncer_server;
+mod pooler;
 #[path = "../servers/postgres.rs"]
 mod postgres_server;
 mod processes;

@@ -43,7 +43,7 @@ pub(crate) fn keyed(body: &str, keys: &[&str]) -> NewMessage {
     keys.iter().fold(NewMessage::new(body.to_owned()), |message, key| message.with_dedupe(*key))
 }
 
-fn attempted(error: &str) -> Attempted {
+pub(crate) fn attempted(error: &str) -> Attempted {
     Attempted {
         attempt: 1,
         at: std::time::SystemTime::UNIX_EPOCH,

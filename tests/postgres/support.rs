@@ -36,7 +36,7 @@ pub async fn store() -> PostgresStore {
 pub async fn migrated(pool: PgPool) -> PostgresStore {
     let store = PostgresStore::new(pool);
     store.migrate().await.unwrap();
-    sqlx::query("CREATE TABLE paid (key text NOT NULL, amount int NOT NULL)").execute(store.pool()).await.unwrap();
+    sqlx::raw_sql("CREATE TABLE paid (key text NOT NULL, amount int NOT NULL)").execute(store.pool()).await.unwrap();
     store
 }
 

@@ -38,10 +38,10 @@ const GUARD: &str = r#"dir=$1; shift; "$@" </dev/null & read _; kill -QUIT $! 2>
 
 /// Postgres runs as nobody where the tests run as root: it refuses to be root.
 #[derive(Clone, Copy)]
-struct User(Option<(u32, u32)>);
+pub struct User(Option<(u32, u32)>);
 
 impl User {
-    fn unprivileged() -> Self {
+    pub fn unprivileged() -> Self {
         let id = |args: &[&str]| -> u32 {
             let out = Command::new("id").args(args).output().unwrap();
             String::from_utf8(out.stdout).unwrap().trim().parse().unwrap()
@@ -49,7 +49,7 @@ impl User {
         Self((id(&["-u"]) == 0).then(|| (id(&["-u", "nobody"]), id(&["-g", "nobody"]))))
     }
 
-    fn command(self, program: &Path, dir: &Path) -> Command {
+    pub fn command(self, program: &Path, dir: &Path) -> Command {
         let mut command = Command::new(program);
         command.current_dir(dir);
         if let Self(Some((user, group))) = self {
@@ -78,10 +78,7 @@ impl Server {
     pub fn start() -> Self {
         let bin = binaries();
         let user = User::unprivileged();
-        let dir = tempfile::Builder::new().prefix("pg").tempdir().unwrap();
-        if let User(Some((user, group))) = user {
-            chown(dir.path(), Some(user), Some(group)).unwrap();
-        }
+        let dir = folder(user);
         let data = dir.path().join("data");
         let made = user
             .command(&bin.join("initdb"), dir.path())
@@ -90,8 +87,7 @@ impl Server {
             .output()
             .unwrap();
         assert!(made.status.success(), "initdb: {}", String::from_utf8_lossy(&made.stderr));
-        let port = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
-        let mut server = Self { dir, bin, user, port, guard: None };
+        let mut server = Self { dir, bin, user, port: free_port(), guard: None };
         server.restart();
         server
     }
@@ -155,6 +151,44 @@ impl Server {
         }
     }
 
+    /// A standby that streams from this server, ready for read-only connections.
+    pub fn standby(&self) -> Self {
+        let dir = folder(self.user);
+        let copied = self
+            .user
+            .command(&self.bin.join("pg_basebackup"), dir.path())
+            .args(["-h", "127.0.0.1", "-p", &self.port.to_string(), "-U", "postgres"])
+            .args(["-R", "-X", "stream", "--checkpoint=fast", "--no-sync", "-D"])
+            .arg(dir.path().join("data"))
+            .output()
+            .unwrap();
+        assert!(copied.status.success(), "pg_basebackup: {}", String::from_utf8_lossy(&copied.stderr));
+        let mut server = Self { dir, bin: self.bin.clone(), user: self.user, port: free_port(), guard: None };
+        server.restart();
+        server
+    }
+
+    /// SIGSTOP to all of its processes: connections stay open and nothing is answered, until [`Self::go_on`].
+    pub fn stall(&self) {
+        self.signal_all("STOP");
+    }
+
+    /// Ends a [`Self::stall`].
+    pub fn go_on(&self) {
+        self.signal_all("CONT");
+    }
+
+    /// The parent first: stopped, it makes no more processes.
+    fn signal_all(&self, name: &str) {
+        let guard = self.guard.as_ref().expect("the server runs").id().to_string();
+        for parent in children(&guard) {
+            signal(name, &parent);
+            for child in &children(&parent) {
+                signal(name, child);
+            }
+        }
+    }
+
     /// SIGKILL to all of its processes, at any moment. Answers once they are gone.
     pub fn kill(&mut self) {
         if let Some(mut guard) = self.guard.take() {
@@ -190,6 +224,19 @@ impl Drop for Server {
     fn drop(&mut self) {
         self.kill();
     }
+}
+
+/// Empty, and the user's own.
+pub fn folder(user: User) -> TempDir {
+    let dir = tempfile::Builder::new().prefix("pg").tempdir().unwrap();
+    if let User(Some((user, group))) = user {
+        chown(dir.path(), Some(user), Some(group)).unwrap();
+    }
+    dir
+}
+
+pub fn free_port() -> u16 {
+    TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port()
 }
 
 /// A pool as a service would have it.

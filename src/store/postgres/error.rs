@@ -1,3 +1,4 @@
+use super::fate::below;
 use crate::error::StoreError;
 use sqlx::Error;
 
@@ -59,9 +60,8 @@ fn of_server(code: &str) -> &'static str {
 
 /// Whether the server broke a transaction off because of another one: sent again as a whole it will pass. Only where the role
 /// or the database has another isolation level than `read committed` as its default.
-#[cfg_attr(not(feature = "idempotency"), allow(dead_code, reason = "records need it"))]
-pub(super) fn met_another(error: &Error) -> bool {
-    matches!(error, Error::Database(error) if matches!(error.code().as_deref(), Some("40001" | "40P01")))
+pub(super) fn met_another(error: &StoreError) -> bool {
+    matches!(below(error), Some(Error::Database(error)) if matches!(error.code().as_deref(), Some("40001" | "40P01")))
 }
 
 /// A row of the crate's own tables holds what the crate never wrote.

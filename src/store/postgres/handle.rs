@@ -1,4 +1,4 @@
-use super::{schema, status::Status, time::millis};
+use super::{connections::Connections, schema, status::Status, time::millis};
 use crate::{
     error::StoreError,
     registry::{Registry, registry},
@@ -12,10 +12,8 @@ use std::{fmt, sync::Arc, time::Duration};
 /// A handle: clones share pool and id.
 #[derive(Clone)]
 pub struct PostgresStore {
-    pub(super) pool: PgPool,
+    pub(super) connections: Connections,
     pub(super) id: StoreId,
-    /// How long a statement of the store waits for a row that another transaction holds.
-    pub(super) lock_wait: Duration,
     #[cfg(feature = "queue")]
     pub(super) listener: Arc<super::queue::Listener>,
     status: Arc<Status>,
@@ -24,17 +22,21 @@ pub struct PostgresStore {
 impl PostgresStore {
     /// How long a statement waits for a row that an open transaction holds, unless said otherwise.
     pub const LOCK_WAIT: Duration = Duration::from_millis(1_500);
+    /// How long a statement may remain unanswered before its connection is closed, unless said otherwise.
+    pub const RESPONSE_TIMEOUT: Duration = Duration::from_secs(10);
+    /// How many calls wait for each connection of the pool, unless said otherwise.
+    pub const WAITING_PER_CONNECTION: usize = 50;
 
     /// Over a pool that there is already: the one that the service's own statements use. Asks the server nothing; see
     /// [`migrate`](Self::migrate) for the tables.
     pub fn new(pool: PgPool) -> Self {
         let name = pool.connect_options().get_database().unwrap_or("postgres").into();
-        let status = Arc::new(Status { name, pool: pool.clone() });
+        let connections = Connections::new(pool);
+        let status = Arc::new(Status { name, connections: connections.clone() });
         registry().add(&status);
         Self {
-            pool,
+            connections,
             id: StoreId::next(),
-            lock_wait: Self::LOCK_WAIT,
             #[cfg(feature = "queue")]
             listener: Arc::default(),
             status,
@@ -53,7 +55,7 @@ impl PostgresStore {
     /// In the registry. Default: the name of the database.
     #[must_use]
     pub fn with_name(mut self, name: impl Into<Arc<str>>) -> Self {
-        self.status = Arc::new(Status { name: name.into(), pool: self.pool.clone() });
+        self.status = Arc::new(Status { name: name.into(), connections: self.connections.clone() });
         registry().add(&self.status);
         self
     }
@@ -71,13 +73,47 @@ impl PostgresStore {
     /// more keeps a connection busy.
     #[must_use]
     pub const fn with_lock_wait(mut self, most: Duration) -> Self {
-        self.lock_wait = most;
+        self.connections.lock_wait = most;
+        self
+    }
+
+    /// Sets how many of the calls that clients cause (`begin`, `get`, `enqueue`) wait for a connection at once, over all clones of the
+    /// store; one more fails at once. All other calls wait beside them and are not counted: there are only as many as the
+    /// service has handlers, workers and operators. Default: 50 for each connection of the pool.
+    ///
+    /// A call waits for as many statements as others wait before it, divided by the connections: with the default and statements of
+    /// 10 ms half a second. Keep that below the time for which callers wait.
+    #[must_use]
+    pub const fn with_max_waiting(mut self, calls: usize) -> Self {
+        self.connections.max_waiting = calls;
+        self
+    }
+
+    /// Sets how long the server may take to answer one statement, beside [`with_lock_wait`](Self::with_lock_wait). Then the connection is
+    /// closed, and the pool has a place for a new one: a server that stalls, or a network that swallows everything, would
+    /// hold it until the kernel gives up, a quarter of an hour later. The server may finish the statement all the same.
+    /// Default: 10 s.
+    ///
+    /// `dead`, `redrive`, `purge`, `sweep`, `stats` and an `enqueue` of more than 100 messages or 1 MiB have six times as much
+    /// (for each thousand messages or 16 MiB), [`migrate`](Self::migrate) sixty times.
+    #[must_use]
+    pub const fn with_response_timeout(mut self, most: Duration) -> Self {
+        self.connections.response_timeout = most;
+        self
+    }
+
+    /// Sets whether a pooler stands between, which gives each transaction another connection to the server, as `PgBouncer` does in
+    /// transaction mode: see [Poolers](super#poolers). Default: `true` where the pool's options have
+    /// `statement-cache-capacity=0`.
+    #[must_use]
+    pub const fn with_transaction_pooler(mut self, stands_between: bool) -> Self {
+        self.connections.prepares = !stands_between;
         self
     }
 
     /// The pool.
     pub const fn pool(&self) -> &PgPool {
-        &self.pool
+        &self.connections.pool
     }
 
     /// Which store this is: a database that two stores are made for is two stores.
@@ -94,7 +130,7 @@ impl PostgresStore {
     /// # Errors
     /// When the tables are those of a newer version of this crate, or the role may not make tables.
     pub async fn migrate(&self) -> Result<(), StoreError> {
-        schema::migrate(&self.pool).await
+        schema::migrate(&self.connections).await
     }
 
     /// The SQL that [`migrate`](Self::migrate) runs on an empty database, for those who run migrations of their own: each step
@@ -105,7 +141,7 @@ impl PostgresStore {
 
     /// For `lock_timeout`, in which 0 would be for ever.
     pub(super) fn patience(&self) -> String {
-        millis(self.lock_wait).clamp(1, i32::MAX.into()).to_string()
+        millis(self.connections.lock_wait).clamp(1, i32::MAX.into()).to_string()
     }
 }
 

@@ -5,7 +5,9 @@ mod complete_in;
 use super::{
     super::released::{LATE, RELEASED},
     PostgresStore,
-    error::{UNREADABLE, met_another},
+    connections::Call,
+    error::UNREADABLE,
+    session::Statement,
     time::millis,
 };
 use crate::{
@@ -13,12 +15,8 @@ use crate::{
     idempotency::{Begin, Begun, Fence, Fenced, IdempotencyStore, Recorded, StoreKey, StoredResponse},
     token::{StoreId, Token},
 };
-use sqlx::{
-    Postgres, Row,
-    postgres::{PgArguments, PgRow},
-    query::Query,
-};
-use std::time::Duration;
+use sqlx::{Row, postgres::PgRow};
+use std::{sync::Arc, time::Duration};
 
 const BEGIN: &str = include_str!("idempotency/begin.sql");
 const COMPLETE: &str = include_str!("idempotency/complete.sql");
@@ -44,80 +42,83 @@ impl IdempotencyStore for PostgresStore {
     }
 
     fn begin(&self, begin: Begin) -> BoxFuture<'_, Result<Begun, StoreError>> {
-        Box::pin(async move {
-            let Begin { key, fingerprint, token, lease, take_over } = &begin;
-            let row = self.ask(|| {
-                sqlx::query(BEGIN)
-                    .bind(&key.0[..])
-                    .bind(i16::from(fingerprint.version))
-                    .bind(&fingerprint.hash[..])
-                    .bind(&token.0[..])
-                    .bind(millis(*lease))
-                    .bind(take_over.as_ref().map(|token| &token.0[..]))
-                    .bind(self.patience())
-            });
-            begun(&row.await?.ok_or(OVERTAKEN)?)
-        })
+        let row = self.ask(Call::FROM_OUTSIDE, begin, |begin, patience| {
+            sqlx::query(BEGIN)
+                .bind(&begin.key.0[..])
+                .bind(i16::from(begin.fingerprint.version))
+                .bind(&begin.fingerprint.hash[..])
+                .bind(&begin.token.0[..])
+                .bind(millis(begin.lease))
+                .bind(begin.take_over.as_ref().map(|token| &token.0[..]))
+                .bind(patience)
+        });
+        Box::pin(async move { begun(&row.await?.ok_or(OVERTAKEN)?) })
     }
 
     fn complete(&self, fence: Fence, recorded: Recorded, keep: Duration) -> BoxFuture<'_, Result<Fenced, StoreError>> {
-        Box::pin(async move {
-            let (state, response) = columns(&recorded);
-            let row = self.ask(|| {
-                of(COMPLETE, &fence).bind(state).bind(response.as_deref()).bind(millis(keep)).bind(self.patience())
-            });
-            fenced(&row.await?.ok_or(OVERTAKEN)?)
-        })
+        let (state, response) = columns(&recorded);
+        let row = self.ask(
+            Call::OF_THE_SERVICE,
+            (fence, state, response, keep),
+            |(fence, state, response, keep), patience| {
+                of(COMPLETE, fence).bind(state).bind(response.as_deref()).bind(millis(*keep)).bind(patience)
+            },
+        );
+        Box::pin(async move { fenced(&row.await?.ok_or(OVERTAKEN)?) })
     }
 
     fn renew(&self, fence: Fence, lease: Duration) -> BoxFuture<'_, Result<Fenced, StoreError>> {
-        Box::pin(async move {
-            let row = of(RENEW, &fence).bind(millis(lease)).fetch_optional(&self.pool);
-            fenced(&row.await?.ok_or(HELD)?)
-        })
+        let row = self.connections.call(Call::OF_THE_SERVICE, (fence, lease), |mut session, (fence, lease)| {
+            Box::pin(async move { Ok(session.optional(of(RENEW, fence).bind(millis(*lease))).await?) })
+        });
+        Box::pin(async move { fenced(&row.await?.ok_or(HELD)?) })
     }
 
     fn release(&self, fence: Fence) -> BoxFuture<'_, Result<Fenced, StoreError>> {
-        Box::pin(async move {
-            let row = self.ask(|| of(RELEASE, &fence).bind(self.patience()).bind(millis(LATE)));
-            fenced(&row.await?.ok_or(OVERTAKEN)?)
-        })
+        let row = self
+            .ask(Call::OF_THE_SERVICE, fence, |fence, patience| of(RELEASE, fence).bind(patience).bind(millis(LATE)));
+        Box::pin(async move { fenced(&row.await?.ok_or(OVERTAKEN)?) })
     }
 
     fn settled(&self, fence: Fence) -> BoxFuture<'_, Result<Fenced, StoreError>> {
-        Box::pin(async move {
-            let row = self.ask(|| of(SETTLED, &fence).bind(self.patience()));
-            fenced(&row.await?.ok_or(OVERTAKEN)?)
-        })
+        let row = self.ask(Call::OF_THE_SERVICE, fence, |fence, patience| of(SETTLED, fence).bind(patience));
+        Box::pin(async move { fenced(&row.await?.ok_or(OVERTAKEN)?) })
     }
 
     fn get(&self, key: StoreKey) -> BoxFuture<'_, Result<Option<Recorded>, StoreError>> {
-        Box::pin(async move {
-            let row = sqlx::query(GET).bind(&key.0[..]).fetch_optional(&self.pool).await?;
-            row.map(|row| recorded(row.try_get("state")?, row.try_get("response")?)).transpose()
-        })
+        let row = self.connections.call(Call::FROM_OUTSIDE, key, |mut session, key| {
+            Box::pin(async move { Ok(session.optional(sqlx::query(GET).bind(&key.0[..])).await?) })
+        });
+        Box::pin(
+            async move { row.await?.map(|row| recorded(row.try_get("state")?, row.try_get("response")?)).transpose() },
+        )
     }
 
     fn sweep(&self, most: usize) -> BoxFuture<'_, Result<usize, StoreError>> {
-        Box::pin(async move {
-            let most = i64::try_from(most).unwrap_or(i64::MAX);
-            let swept = sqlx::query(SWEEP).bind(most).execute(&self.pool).await?.rows_affected();
-            Ok(usize::try_from(swept).unwrap_or(usize::MAX))
-        })
+        let most = i64::try_from(most).unwrap_or(i64::MAX);
+        let swept = self.connections.call(Call::OF_THE_SERVICE.of_many_rows(), most, |mut session, most| {
+            Box::pin(async move { Ok(session.execute(sqlx::query(SWEEP).bind(*most)).await?) })
+        });
+        Box::pin(async move { Ok(usize::try_from(swept.await?).unwrap_or(usize::MAX)) })
     }
 }
 
-type Statement<'q> = Query<'q, Postgres, PgArguments>;
-
 impl PostgresStore {
-    /// The row that a statement answers with. Without one it was overtaken, and is sent again.
-    async fn ask<'q>(&self, statement: impl Fn() -> Statement<'q>) -> Result<Option<PgRow>, StoreError> {
+    /// The row that a statement answers with; its last parameter is how long it waits for a lock. Without one it was overtaken, and
+    /// is sent again.
+    async fn ask<D: Send + Sync + 'static>(
+        &self,
+        call: Call,
+        data: D,
+        statement: for<'q> fn(&'q D, &'q str) -> Statement<'q>,
+    ) -> Result<Option<PgRow>, StoreError> {
+        let data = Arc::new((data, self.patience()));
         for _ in 0..TRIES {
-            match statement().fetch_optional(&self.pool).await {
-                Ok(Some(row)) => return Ok(Some(row)),
-                Ok(None) => {}
-                Err(error) if met_another(&error) => {}
-                Err(error) => return Err(error.into()),
+            let row = self.connections.call(call, data.clone(), move |mut session, data| {
+                Box::pin(async move { Ok(session.optional(statement(&data.0, &data.1)).await?) })
+            });
+            if let Some(row) = row.await? {
+                return Ok(Some(row));
             }
         }
         Ok(None)

@@ -68,7 +68,6 @@
 //! | `settled`, after `complete_in` | 1 | up to `lock_wait`: the answer of the layer has to be true |
 //! | `complete_in` | 1, in the user's transaction | as that one does |
 //! | `sweep` | 1 for each batch | no: what is held is left for the next |
-//!
 //! | `enqueue` | 1 for a thousand messages or 16 MB; where it is more, or a message has several keys: 1 or 2 each, and BEGIN and COMMIT | up to `lock_wait`, for a transaction that has brought the same dedupe key |
 //! | `enqueue_in` | 1, or 2 for several keys, in the user's transaction | as that one does |
 //! | `claim` | 1, and more where many have become too old | no (`SKIP LOCKED`) |
@@ -76,18 +75,44 @@
 //! | `dead`, `redrive`, `purge`, `sweep`, `stats` | 1 | `redrive` and `purge` as the role's `lock_timeout` says |
 //!
 //! So a new request is two statements and a repeat is one, which writes nothing. sqlx prepares each once a connection. It also pings a
-//! connection before giving it out, which is no statement and can be turned off (`PgPoolOptions::test_before_acquire`).
+//! connection before giving it out, which is no statement and can be turned off (`PgPoolOptions::test_before_acquire`); a pool by
+//! [`PostgresStore::pool_options`] asks `SHOW transaction_read_only` in its place.
 //!
 //! Two that race for one key cannot both get it; a statement that was overtaken is sent again, at most seven times.
 //!
 //! | setting | default | unit | why |
 //! | --- | --- | --- | --- |
 //! | `lock_wait` | 1.5 s | time | below the 2 s for which the layer waits, so that no connection waits on for nobody |
+//! | `max_waiting` | 50 for each connection | calls | in an outage the rest are refused at once; while all is well they wait for at most 50 statements |
+//! | `response_timeout` | 10 s | time | far above `lock_wait`; then the connection is closed |
+//! | `transaction_pooler` | by the pool's statement cache | yes or no | see [Poolers](#poolers) |
 //! | `name` | that of the database | text | in the registry |
 //!
 //! Everything else is the pool's: how many connections, how long one is waited for, `statement_timeout` (through
-//! `PgConnectOptions::options`), TLS (by sqlx's own features). Where the server is away, sqlx tries to connect until the pool's
-//! `acquire_timeout` (30 s); the layer gives up earlier.
+//! `PgConnectOptions::options`), TLS (by sqlx's own features).
+//!
+//! # Outages
+//!
+//! Every call of the store runs in a task of its own, to its end, and at most as many at once as the pool has connections. A caller
+//! that stops waiting takes no connection along, so after an outage the pool has its connections back however often clients
+//! retry. If the caller has left before its statement is sent, the statement is not sent.
+//!
+//! | what happens | what the store does |
+//! | --- | --- |
+//! | the server is away | an attempt to connect takes at most 5 s (each fourth one the pool's `acquire_timeout`, for servers that need longer), then the next begins; so a server that is back is found within 3 s |
+//! | more calls than `max_waiting` that clients cause (`begin`, `get`, `enqueue`) | an error at once: the idempotency layer and `accept()` answer 503. The calls of handlers, workers and operators are not counted, and wait behind no more of the others than there are connections |
+//! | no response within `response_timeout` (and `lock_wait`) | the connection is closed and the pool has a place again. The statement may have been executed: the call is safe to repeat |
+//! | the session only reads (25006), as after a failover | the connection is closed and the call repeated on another one; at most twice as many a second as the pool has connections, at least 10 |
+//! | the server ends the session (57P01 and the like) | the same, as nothing was executed |
+//! | the connection breaks | an error: the statement may have been executed |
+//!
+//! With the default, `migrate` may take ten minutes for one transaction, and `dead`, `redrive`, `purge`, `sweep`, `stats` and large batches
+//! a minute. A runtime that shuts down drops its calls and closes their connections; the pool's places are free again.
+//!
+//! *Your own transactions* are on the same pool. A pool by [`PostgresStore::pool_options`] gives out no connection that only reads and
+//! is older than a second; with another pool, a `begin()` after a failover may get one, and its writes fail with 25006 until
+//! `max_lifetime` is over. sqlx waits up to a fifth of `acquire_timeout` between two attempts to connect: 5 s in place of its 30 s finds
+//! a server again within a second. A future of yours that is dropped in the middle of an `acquire` or `begin` closes its connection.
 //!
 //! # Queues over several processes
 //!
@@ -128,6 +153,9 @@
 //! | `what()` | what to do |
 //! | --- | --- |
 //! | no connection in time: the server is away, or the pool used up | see which; a handler that holds a transaction holds a connection |
+//! | too many calls wait for a connection | nothing was sent: see [Outages](#outages) |
+//! | the server did not answer in time | its connection was closed; whether the statement was done is asked by repeating it |
+//! | the server or the transaction is read-only | every session of the server is: see where the pool connects to |
 //! | the server cannot be reached | the connection broke in the middle; whether the statement was done is asked by repeating it |
 //! | another transaction holds the row for too long | a handler has left its transaction open after `complete_in` |
 //! | an open transaction holds the record | a renewal that met one: tried again, nothing to do |
@@ -149,7 +177,7 @@
 //! * A transaction whose machine has vanished stays open until the server notices: set `tcp_keepalives_idle` there, or
 //!   `idle_in_transaction_session_timeout`. Until then its key is in flight.
 //! * The clock of leases and expiry is the server's (`clock_timestamp()`).
-//! * Clones share pool and id. A call that is dropped may have been done. A database that two stores are made for is two
+//! * Clones share pool and id, and the places for callers that wait. A call that is dropped may have been done. A database that two stores are made for is two
 //!   stores: a claim of one is refused by `complete_in` of the other.
 //! * Any default isolation level will do; the store's own statements are each a transaction, and are sent again where the
 //!   server broke one off. In a transaction of yours above `read committed`, a renewal of the lease in the meantime is a conflict.
@@ -165,8 +193,34 @@
 //!
 //! # Poolers
 //!
-//! Nothing is kept on a connection between statements, so `PgBouncer`'s transaction mode will do, but for LISTEN: see above. Prepared statements need its
-//! `max_prepared_statements` (1.21 or later), or `statement-cache-capacity=0` in the URL, which costs a round trip a statement.
+//! `PgBouncer` in transaction mode works with these settings (tested with 1.18) and `?statement-cache-capacity=0` in the URL of the
+//! pool:
+//!
+//! ```ini
+//! [databases]
+//! * = host=127.0.0.1 port=5432
+//!
+//! [pgbouncer]
+//! listen_addr = 127.0.0.1
+//! listen_port = 6432
+//! auth_type = scram-sha-256
+//! auth_file = /etc/pgbouncer/userlist.txt
+//! pool_mode = transaction
+//! default_pool_size = 20
+//! ignore_startup_parameters = extra_float_digits
+//! ```
+//!
+//! With a statement cache of capacity 0 the store knows of the pooler, or by
+//! [`with_transaction_pooler`](PostgresStore::with_transaction_pooler). It then prepares nothing, and each of its statements is between a BEGIN and
+//! a COMMIT: sqlx parses a statement and executes it in two steps, and only a transaction keeps the pooler from giving the second
+//! step another connection. That is four round trips in place of one. A pooler that tracks prepared statements
+//! (`max_prepared_statements`, 1.21 or later) can do without, but not for LISTEN.
+//!
+//! * *Your own statements* need the same care: `.persistent(false)`, and a transaction around each.
+//! * *LISTEN* does not work through such a pooler, so the store does not try: a wait looks by itself every 250 ms.
+//! * *`options` in the URL* (`search_path`, `statement_timeout`) are refused, or lost where they stand in
+//!   `ignore_startup_parameters`. Set them by `ALTER ROLE` or `ALTER DATABASE`.
+//! * *Session mode* needs none of this.
 //!
 //! # Needs
 //!
@@ -180,19 +234,23 @@
 //!
 //! # Seen from outside
 //!
-//! Registry: kind `store`, with `connections` and `idle`. How long calls take is measured by the
+//! Registry: kind `store`, with `connections`, `idle` and `waiting` (calls). How long calls take is measured by the
 //! [layer](crate::idempotency). Events: the store is not listened to (WARN), a message cannot be read (ERROR).
 
-#[cfg(feature = "queue")]
-mod alone;
+mod admission;
 mod clean;
+#[cfg_attr(not(all(feature = "idempotency", feature = "queue")), allow(dead_code, reason = "each pattern uses a part"))]
+mod connections;
 mod error;
+mod fate;
 mod handle;
 #[cfg(feature = "idempotency")]
 mod idempotency;
 #[cfg(feature = "queue")]
 mod queue;
 mod schema;
+#[cfg_attr(not(all(feature = "idempotency", feature = "queue")), allow(dead_code, reason = "each pattern uses a part"))]
+mod session;
 mod status;
 #[cfg_attr(not(feature = "idempotency"), allow(dead_code, reason = "records need it"))]
 mod time;

@@ -1,7 +1,11 @@
 //! The tables, and how they come to be.
 
+use super::{
+    connections::{Call, Connections},
+    session::Session,
+};
 use crate::error::StoreError;
-use sqlx::{PgConnection, PgPool, Row, postgres::PgRow};
+use sqlx::{Row, postgres::PgRow};
 
 /// What one pattern needs. A process makes the parts that its features ask for; another one with more features adds the rest.
 struct Part {
@@ -41,46 +45,54 @@ const READ: &str = "SELECT version FROM steadfast_schema WHERE part = $1";
 const WRITE: &str = "INSERT INTO steadfast_schema(part, version) VALUES($1, $2)
     ON CONFLICT (part) DO UPDATE SET version = excluded.version";
 
-pub(super) async fn migrate(pool: &PgPool) -> Result<(), StoreError> {
-    let mut conn = pool.acquire().await?;
-    if there_are_all(&mut conn).await? {
+pub(super) async fn migrate(connections: &Connections) -> Result<(), StoreError> {
+    let are_all_there = connections.call(Call::SCHEMA, (), |session, ()| Box::pin(are_all_there(session)));
+    if are_all_there.await? {
         return Ok(());
     }
-    drop(conn);
-    let mut tx = pool.begin().await?;
-    // what was committed while this one waited for the lock must be seen, whatever the role's default is
-    sqlx::query("SET TRANSACTION ISOLATION LEVEL READ COMMITTED").execute(&mut *tx).await?;
-    sqlx::query(LOCK).execute(&mut *tx).await?;
-    if !sqlx::query(FIND).fetch_one(&mut *tx).await?.try_get::<bool, _>(0)? {
-        sqlx::raw_sql(VERSIONS).execute(&mut *tx).await?;
-    }
-    for part in PARTS {
-        let from = version(&mut tx, part).await?;
-        for step in part.steps.iter().skip(from) {
-            sqlx::raw_sql(*step).execute(&mut *tx).await?;
-        }
-        if from < part.steps.len() {
-            sqlx::query(WRITE).bind(part.name).bind(number(part.steps.len())).execute(&mut *tx).await?;
-        }
-    }
-    Ok(tx.commit().await?)
+    connections.call(Call::SCHEMA, (), |session, ()| Box::pin(make(session))).await
 }
 
-async fn there_are_all(conn: &mut PgConnection) -> Result<bool, StoreError> {
-    if !sqlx::query(FIND).fetch_one(&mut *conn).await?.try_get::<bool, _>(0)? {
+async fn make(mut session: Session<'_>) -> Result<(), StoreError> {
+    // what was committed while this one waited for the lock must be seen, whatever the role's default is
+    session.script("SET TRANSACTION ISOLATION LEVEL READ COMMITTED").await?;
+    session.execute(sqlx::query(LOCK)).await?;
+    if !is_there(&mut session).await? {
+        session.script(VERSIONS).await?;
+    }
+    for part in PARTS {
+        let from = version(&mut session, part).await?;
+        for step in part.steps.iter().skip(from) {
+            session.script(step).await?;
+        }
+        if from < part.steps.len() {
+            session.execute(sqlx::query(WRITE).bind(part.name).bind(number(part.steps.len()))).await?;
+        }
+    }
+    Ok(())
+}
+
+async fn are_all_there(mut session: Session<'_>) -> Result<bool, StoreError> {
+    if !is_there(&mut session).await? {
         return Ok(false);
     }
     for part in PARTS {
-        if version(conn, part).await? < part.steps.len() {
+        if version(&mut session, part).await? < part.steps.len() {
             return Ok(false);
         }
     }
     Ok(true)
 }
 
+/// Whether there is a table of versions.
+async fn is_there(session: &mut Session<'_>) -> Result<bool, StoreError> {
+    let found = session.optional(sqlx::query(FIND)).await?;
+    Ok(found.is_some_and(|row| row.try_get(0).is_ok_and(|there| there)))
+}
+
 /// 0 where there is nothing of the part yet.
-async fn version(conn: &mut PgConnection, part: &Part) -> Result<usize, StoreError> {
-    let found = sqlx::query(READ).bind(part.name).fetch_optional(conn).await?;
+async fn version(session: &mut Session<'_>, part: &Part) -> Result<usize, StoreError> {
+    let found = session.optional(sqlx::query(READ).bind(part.name)).await?;
     let version: i32 = found.as_ref().map_or(Ok(0), |row: &PgRow| row.try_get(0))?;
     let version = usize::try_from(version).unwrap_or(0);
     if version > part.steps.len() {

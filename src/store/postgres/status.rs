@@ -1,11 +1,11 @@
+use super::connections::Connections;
 use crate::registry::{Entry, Value};
-use sqlx::PgPool;
 use std::sync::Arc;
 
 /// What the registry shows of a store.
 pub(super) struct Status {
     pub(super) name: Arc<str>,
-    pub(super) pool: PgPool,
+    pub(super) connections: Connections,
 }
 
 impl Entry for Status {
@@ -18,7 +18,12 @@ impl Entry for Status {
     }
 
     fn state(&self) -> Vec<(&'static str, Value)> {
-        let idle = u64::try_from(self.pool.num_idle()).unwrap_or(u64::MAX);
-        vec![("connections", u64::from(self.pool.size()).into()), ("idle", idle.into())]
+        let Connections { pool, shared, .. } = &self.connections;
+        let count = |n: usize| u64::try_from(n).unwrap_or(u64::MAX).into();
+        vec![
+            ("connections", u64::from(pool.size()).into()),
+            ("idle", count(pool.num_idle())),
+            ("waiting", count(shared.admission.waiting())),
+        ]
     }
 }

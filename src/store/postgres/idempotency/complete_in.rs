@@ -1,8 +1,8 @@
-use super::{columns, millis};
+use super::{columns, millis, of};
 use crate::{
     error::StoreError,
     idempotency::{Claim, StoredResponse},
-    store::postgres::PostgresStore,
+    store::postgres::{PostgresStore, session::Session},
 };
 use sqlx::{Postgres, Row, Transaction};
 
@@ -48,19 +48,12 @@ impl PostgresStore {
         claim.mark_in_transaction();
         let (state, response) = columns(&claim.recorded(response)?);
         let fence = claim.fence();
-        let completed = sqlx::query(COMPLETE)
-            .bind(&fence.key.0[..])
-            .bind(&fence.token.0[..])
-            .bind(state)
-            .bind(response)
-            .bind(millis(claim.keep()))
-            .execute(&mut **tx)
-            .await?;
-        if completed.rows_affected() == 1 {
+        let mut session = Session::new(tx, self.connections.prepares);
+        let complete = of(COMPLETE, &fence).bind(state).bind(response).bind(millis(claim.keep()));
+        if session.execute(complete).await? == 1 {
             return Ok(());
         }
-        let state =
-            sqlx::query(STATE).bind(&fence.key.0[..]).bind(&fence.token.0[..]).fetch_optional(&mut **tx).await?;
+        let state = session.optional(of(STATE, &fence)).await?;
         match state.map(|row| row.try_get::<i16, _>(0)).transpose()? {
             Some(_) => Err(StoreError::new("the claim is complete already")),
             None => Err(StoreError::new("the claim was lost to a later attempt")),

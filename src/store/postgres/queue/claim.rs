@@ -1,5 +1,5 @@
 use super::{
-    super::{PostgresStore, alone::alone, error::UNREADABLE, time::millis},
+    super::{PostgresStore, connections::Call, error::UNREADABLE, time::millis},
     column::{date, headers_in, int, kept, limit, name, uint},
 };
 use crate::{
@@ -52,17 +52,18 @@ async fn round(
     look: usize,
     most: usize,
 ) -> Result<Round, StoreError> {
-    let statement = || {
-        sqlx::query(include_str!("sql/claim.sql"))
+    let rows = store.connections.call(Call::OF_THE_SERVICE, queue.clone(), move |mut session, queue| {
+        let statement = sqlx::query(include_str!("sql/claim.sql"))
             .bind(&**queue)
             .bind(limit(look))
             .bind(limit(most))
             .bind(int(claim.max_attempts))
             // at least a moment, so that what is claimed here is not due again here
             .bind(millis(claim.lease).max(1))
-            .bind(kept())
-    };
-    let rows = alone(&store.pool, statement).await?;
+            .bind(kept());
+        Box::pin(async move { Ok(session.all(statement).await?) })
+    });
+    let rows = rows.await?;
     let first = rows.first().ok_or(UNREADABLE)?;
     let count = |column| Ok::<_, StoreError>(usize::try_from(first.try_get::<i64, _>(column)?).unwrap_or(0));
     let (seen, ended) = (count("seen")?, count("ended")?);

@@ -1,5 +1,5 @@
 use super::{
-    super::{PostgresStore, alone::alone, error::UNREADABLE, time::millis},
+    super::{PostgresStore, connections::Call, error::UNREADABLE, session::Session, time::millis},
     column::{exact, headers_out, name},
     key::{Key, keys},
 };
@@ -7,12 +7,15 @@ use crate::{
     error::StoreError,
     queue::{Enqueued, MessageId, NewMessage, Queue},
 };
-use sqlx::{PgConnection, Postgres, Row, Transaction};
+use sqlx::{Postgres, Row, Transaction};
 use std::{collections::HashMap, time::Duration};
 
 /// What one statement carries at most: Postgres takes no more than 1 GB at once, and copies it more than once.
 const CHUNK: usize = 1_000;
 const CHUNK_BYTES: usize = 16 << 20;
+/// What is more than this has as much time as calls that look at many rows.
+const FEW: usize = 100;
+const FEW_BYTES: usize = 1 << 20;
 
 impl PostgresStore {
     /// Enqueues a message in the user's own transaction: it is there exactly if everything else that the transaction writes is,
@@ -34,7 +37,9 @@ impl PostgresStore {
         if queue.store().id() != self.id {
             return Err(StoreError::new("the queue belongs to another store"));
         }
-        let answers = enqueue(By::User(tx), name(queue.name())?, &[message]).await?;
+        let mut session = Session::new(tx, self.connections.prepares);
+        // how long to wait for others is the user's as well
+        let answers = enqueue(&mut session, None, name(queue.name())?, &[message]).await?;
         answers.into_iter().next().ok_or(UNREADABLE)
     }
 }
@@ -49,49 +54,32 @@ pub(super) async fn enqueue_all(
     if batch.is_empty() {
         return Ok(Vec::new());
     }
-    let answers = if chunks(&batch).len() == 1 && !any_has_several_keys(&batch) {
-        enqueue(By::Store(store), queue, &batch).await?
-    } else {
-        let (store, queue) = (store.clone(), queue.to_owned());
-        // finished also if nobody waits for it any more: to leave in the middle of a BEGIN would leave the connection in it
-        let all = tokio::spawn(async move { in_a_transaction(&store, &queue, &batch).await });
-        all.await.map_err(|error| StoreError::with_source("the runtime is going down", error))??
-    };
+    let chunks = chunks(&batch).len();
+    let bytes = batch.iter().map(|message| message.body().len()).sum::<usize>();
+    let call =
+        if batch.len() > FEW || bytes > FEW_BYTES { Call::FROM_OUTSIDE.of_many_rows() } else { Call::FROM_OUTSIDE };
+    let is_one = chunks == 1 && !any_has_several_keys(&batch);
+    let call = if is_one { call } else { call.in_transaction(chunks) };
+    let data = (store.patience(), queue.to_owned(), batch);
+    let answers = store.connections.call(call, data, |session, (patience, queue, batch)| {
+        Box::pin(enqueue_chunks(session, patience, queue, batch))
+    });
+    let answers = answers.await?;
     store.listener.wake(queue);
     Ok(answers)
 }
 
-async fn in_a_transaction(
-    store: &PostgresStore,
+async fn enqueue_chunks(
+    mut session: Session<'_>,
+    patience: &str,
     queue: &str,
     batch: &[NewMessage],
 ) -> Result<Vec<Enqueued>, StoreError> {
-    let mut tx = store.pool.begin().await?;
     let mut answers = Vec::with_capacity(batch.len());
     for chunk in chunks(batch) {
-        answers.extend(enqueue(By::Transaction(store, &mut tx), queue, chunk).await?);
+        answers.extend(enqueue(&mut session, Some(patience), queue, chunk).await?);
     }
-    tx.commit().await?;
     Ok(answers)
-}
-
-/// Whose transaction it is.
-enum By<'a> {
-    /// The statement's own.
-    Store(&'a PostgresStore),
-    /// One that the store has begun.
-    Transaction(&'a PostgresStore, &'a mut PgConnection),
-    /// The user's: how long to wait for others is the user's as well.
-    User(&'a mut PgConnection),
-}
-
-impl By<'_> {
-    fn patience(&self) -> Option<String> {
-        match self {
-            Self::Store(store) | Self::Transaction(store, _) => Some(store.patience()),
-            Self::User(_) => None,
-        }
-    }
 }
 
 fn chunks(mut batch: &[NewMessage]) -> Vec<&[NewMessage]> {
@@ -127,15 +115,16 @@ enum Planned {
 
 /// One statement. Where a message has several keys a statement before it that holds them all: which of them may be taken is
 /// not known before all of them are. What that leaves if this is dropped in between is a key whose window is over.
-async fn enqueue(mut by: By<'_>, queue: &str, batch: &[NewMessage]) -> Result<Vec<Enqueued>, StoreError> {
+///
+/// `patience`: for how long it waits for a lock, if not as the transaction says.
+async fn enqueue(
+    session: &mut Session<'_>,
+    patience: Option<&str>,
+    queue: &str,
+    batch: &[NewMessage],
+) -> Result<Vec<Enqueued>, StoreError> {
     let keys: Vec<Keys<'_>> = batch.iter().map(keys).collect();
-    let patience = by.patience();
-    let known = match &mut by {
-        By::Transaction(_, conn) | By::User(conn) if any_has_several_keys(batch) => {
-            hold(conn, queue, &keys, patience.as_deref()).await?
-        }
-        _ => HashMap::new(),
-    };
+    let known = if any_has_several_keys(batch) { hold(session, queue, &keys, patience).await? } else { HashMap::new() };
     let mut brought: HashMap<&Key<'_>, usize> = HashMap::new();
     let mut plan = Vec::with_capacity(batch.len());
     for (n, keys) in keys.iter().enumerate() {
@@ -150,7 +139,8 @@ async fn enqueue(mut by: By<'_>, queue: &str, batch: &[NewMessage]) -> Result<Ve
     }
     let ids: Vec<MessageId> = batch.iter().map(|_| MessageId::new()).collect();
     let new: Vec<usize> = (0..batch.len()).filter(|n| matches!(plan[*n], Planned::New)).collect();
-    let holders = if new.is_empty() { HashMap::new() } else { store(by, queue, batch, &keys, &ids, &new).await? };
+    let holders =
+        if new.is_empty() { HashMap::new() } else { store(session, patience, queue, batch, &keys, &ids, &new).await? };
     let answer = |n: usize| holders.get(&ids[n]).map_or(Enqueued::New(ids[n]), |holder| Enqueued::Duplicate(*holder));
     let answers = plan.iter().enumerate().map(|(n, planned)| match planned {
         Planned::Known(first) => Enqueued::Duplicate(*first),
@@ -162,7 +152,7 @@ async fn enqueue(mut by: By<'_>, queue: &str, batch: &[NewMessage]) -> Result<Ve
 
 /// Who holds which of these keys; none of them changes until the transaction ends.
 async fn hold(
-    conn: &mut PgConnection,
+    session: &mut Session<'_>,
     queue: &str,
     keys: &[Keys<'_>],
     patience: Option<&str>,
@@ -170,19 +160,19 @@ async fn hold(
     let mut all: Vec<&[u8]> = keys.iter().flatten().map(|(key, _)| &**key).collect();
     all.sort_unstable();
     all.dedup();
-    let rows = sqlx::query(include_str!("sql/hold.sql"))
+    let hold = sqlx::query(include_str!("sql/hold.sql"))
         .bind(queue)
         .bind(MessageId::new().to_string())
         .bind(all)
-        .bind(patience)
-        .fetch_all(conn)
-        .await?;
+        .bind(patience);
+    let rows = session.all(hold).await?;
     rows.iter().map(|row| Ok((row.try_get("key")?, MessageId(row.try_get("id")?)))).collect()
 }
 
 /// Stores the new ones. Answers for those that are not: whose key one of theirs is.
 async fn store(
-    by: By<'_>,
+    session: &mut Session<'_>,
+    patience: Option<&str>,
     queue: &str,
     batch: &[NewMessage],
     keys: &[Keys<'_>],
@@ -192,27 +182,21 @@ async fn store(
     let messages = || new.iter().map(|n| &batch[*n]);
     let topics: Vec<_> = messages().map(|message| exact(message.topic())).collect::<Result<_, _>>()?;
     let destinations: Vec<_> = messages().map(|message| exact(message.destination())).collect::<Result<_, _>>()?;
-    let patience = by.patience();
     let brought = || new.iter().flat_map(|n| keys[*n].iter().map(|(key, window)| (key, *window, ids[*n])));
-    let statement = || {
-        sqlx::query(include_str!("sql/enqueue.sql"))
-            .bind(queue)
-            .bind(new.iter().map(|n| ids[*n].to_string()).collect::<Vec<_>>())
-            .bind(messages().map(|message| millis(message.delay())).collect::<Vec<_>>())
-            .bind(messages().map(|message| millis(message.max_age())).collect::<Vec<_>>())
-            .bind(&topics)
-            .bind(&destinations)
-            .bind(messages().map(|message| headers_out(message.headers())).collect::<Vec<_>>())
-            .bind(messages().map(|message| &message.body()[..]).collect::<Vec<_>>())
-            .bind(brought().map(|(key, ..)| &**key).collect::<Vec<_>>())
-            .bind(brought().map(|(_, _, id)| id.to_string()).collect::<Vec<_>>())
-            .bind(brought().map(|(_, window, _)| millis(window)).collect::<Vec<_>>())
-            .bind(&patience)
-    };
-    let rows = match by {
-        By::Store(store) => alone(&store.pool, statement).await?,
-        By::Transaction(_, conn) | By::User(conn) => statement().fetch_all(conn).await?,
-    };
+    let store = sqlx::query(include_str!("sql/enqueue.sql"))
+        .bind(queue)
+        .bind(new.iter().map(|n| ids[*n].to_string()).collect::<Vec<_>>())
+        .bind(messages().map(|message| millis(message.delay())).collect::<Vec<_>>())
+        .bind(messages().map(|message| millis(message.max_age())).collect::<Vec<_>>())
+        .bind(&topics)
+        .bind(&destinations)
+        .bind(messages().map(|message| headers_out(message.headers())).collect::<Vec<_>>())
+        .bind(messages().map(|message| &message.body()[..]).collect::<Vec<_>>())
+        .bind(brought().map(|(key, ..)| &**key).collect::<Vec<_>>())
+        .bind(brought().map(|(_, _, id)| id.to_string()).collect::<Vec<_>>())
+        .bind(brought().map(|(_, window, _)| millis(window)).collect::<Vec<_>>())
+        .bind(patience);
+    let rows = session.all(store).await?;
     let mut holders = HashMap::new();
     for row in rows {
         if let (Some(id), Some(holder)) = (row.try_get("id")?, row.try_get("holder")?) {

@@ -1,5 +1,5 @@
 use super::{
-    super::{PostgresStore, alone::alone, error::UNREADABLE},
+    super::{PostgresStore, connections::Call, error::UNREADABLE},
     column::{bound, counted, date, headers_in, kept, limit, name, readable, uint},
 };
 use crate::{
@@ -20,18 +20,25 @@ pub(super) async fn dead(
     if named.iter().flatten().any(|text| text.contains('\0')) {
         return Ok(Vec::new()); // no letter has such a one
     }
-    let rows = sqlx::query(include_str!("sql/dead.sql"))
-        .bind(name(queue)?)
-        .bind(cursor.unwrap_or(MessageId([0; 16])).to_string())
-        .bind(filter.reason.map(Reason::as_str))
-        .bind(named[0])
-        .bind(named[1])
-        .bind(filter.died_before.map(bound))
-        .bind(filter.died_after.map(bound))
-        .bind(filter.ids.as_deref().map(texts))
-        .bind(limit(most))
-        .fetch_all(&store.pool)
-        .await?;
+    let data = (name(queue)?.to_owned(), filter.clone(), cursor.unwrap_or(MessageId([0; 16])).to_string());
+    let rows = store.connections.call(
+        Call::OF_THE_SERVICE.of_many_rows(),
+        data,
+        move |mut session, (queue, filter, cursor)| {
+            let statement = sqlx::query(include_str!("sql/dead.sql"))
+                .bind(queue)
+                .bind(cursor)
+                .bind(filter.reason.map(Reason::as_str))
+                .bind(filter.topic.as_deref())
+                .bind(filter.destination.as_deref())
+                .bind(filter.died_before.map(bound))
+                .bind(filter.died_after.map(bound))
+                .bind(filter.ids.as_deref().map(texts))
+                .bind(limit(most));
+            Box::pin(async move { Ok(session.all(statement).await?) })
+        },
+    );
+    let rows = rows.await?;
     rows.iter().map(letter).collect()
 }
 
@@ -84,23 +91,36 @@ pub(super) async fn redrive(
     ids: &[MessageId],
     by: &str,
 ) -> Result<usize, StoreError> {
-    let name = name(queue)?;
-    let certain = || Reason::ALL.into_iter().filter(|reason| reason.is_certain()).map(Reason::as_str);
-    let statement = || {
-        sqlx::query(include_str!("sql/redrive.sql"))
-            .bind(name)
-            .bind(texts(ids))
-            .bind(Attempted::shortened(readable(by).into_owned()))
-            .bind(certain().collect::<Vec<_>>())
-            .bind(kept())
-    };
-    let redriven = counted(&alone(&store.pool, statement).await?, "redriven")?;
+    let by = Attempted::shortened(readable(by).into_owned());
+    let rows = store.connections.call(
+        Call::OF_THE_SERVICE.of_many_rows(),
+        (name(queue)?.to_owned(), texts(ids), by),
+        |mut session, data| {
+            let (name, ids, by) = data;
+            let certain = Reason::ALL.into_iter().filter(|reason| reason.is_certain()).map(Reason::as_str);
+            let statement = sqlx::query(include_str!("sql/redrive.sql"))
+                .bind(name)
+                .bind(ids)
+                .bind(by)
+                .bind(certain.collect::<Vec<_>>())
+                .bind(kept());
+            Box::pin(async move { Ok(session.all(statement).await?) })
+        },
+    );
+    let redriven = counted(&rows.await?, "redriven")?;
     store.listener.wake(queue);
     Ok(redriven)
 }
 
 pub(super) async fn purge(store: &PostgresStore, queue: &str, ids: &[MessageId]) -> Result<usize, StoreError> {
-    let name = name(queue)?;
-    let statement = || sqlx::query(include_str!("sql/purge.sql")).bind(name).bind(texts(ids));
-    counted(&alone(&store.pool, statement).await?, "purged")
+    let rows = store.connections.call(
+        Call::OF_THE_SERVICE.of_many_rows(),
+        (name(queue)?.to_owned(), texts(ids)),
+        |mut session, data| {
+            let (name, ids) = data;
+            let statement = sqlx::query(include_str!("sql/purge.sql")).bind(name).bind(ids);
+            Box::pin(async move { Ok(session.all(statement).await?) })
+        },
+    );
+    counted(&rows.await?, "purged")
 }

@@ -1,10 +1,11 @@
+use super::super::connections::Connections;
 use crate::{
     backoff::{Backoff, Exponential, Random},
     store::wakes::{Waiter, Wakes},
     telemetry::event,
 };
 use sqlx::{
-    Executor, PgPool,
+    Executor, PgPool, Row,
     postgres::{PgListener, PgPoolOptions},
 };
 use std::{
@@ -23,6 +24,8 @@ use tokio::{
 const CHANNEL: &str = "steadfast_queue";
 /// A line that was quiet for so long is tried.
 const QUIET: Duration = Duration::from_secs(30);
+/// Answers whether it is alive; a server that only reads since a failover is not the one whose commits are waited for.
+const ASK: &str = "SHOW transaction_read_only";
 /// Whoever has not answered after this long is not there.
 const ALIVE: Duration = Duration::from_secs(5);
 
@@ -51,7 +54,11 @@ impl Listener {
     }
 
     /// Whether other processes are heard of. Begins to listen if nobody does, also where the runtime that did is gone.
-    pub(super) fn listens(&self, pool: &PgPool) -> bool {
+    ///
+    /// Never behind a pooler: it would give the connection that LISTENs to other clients, and sqlx fails a statement that is
+    /// answered with a notification.
+    pub(super) fn listens(&self, connections: &Connections) -> bool {
+        let Connections { pool, prepares: true, .. } = connections else { return false };
         let mut task = self.task.lock().unwrap_or_else(PoisonError::into_inner);
         if task.as_ref().is_none_or(AbortHandle::is_finished) && !pool.is_closed() {
             *task = Some(tokio::spawn(listen(pool.clone(), self.shared.clone())).abort_handle());
@@ -92,7 +99,8 @@ struct Heard {
 }
 
 async fn hear(pool: &PgPool, shared: &Arc<Shared>) -> Heard {
-    let mut listener = match connect(pool).await {
+    let connected = timeout(2 * ALIVE, connect(pool)).await.unwrap_or(Err(sqlx::Error::PoolTimedOut));
+    let mut listener = match connected {
         Ok(listener) => listener,
         Err(error) => return Heard { was_connected: false, error },
     };
@@ -103,10 +111,10 @@ async fn hear(pool: &PgPool, shared: &Arc<Shared>) -> Heard {
             Ok(Ok(Some(notification))) => shared.wakes.wake(notification.payload()),
             Ok(Ok(None)) => break sqlx::Error::WorkerCrashed,
             Ok(Err(error)) => break error,
-            Err(_) => match timeout(ALIVE, listener.execute("SELECT 1")).await {
-                Ok(Ok(_)) => {}
-                Ok(Err(error)) => break error,
-                Err(_) => break sqlx::Error::PoolTimedOut,
+            Err(_) => match timeout(ALIVE, listener.fetch_one(ASK)).await.unwrap_or(Err(sqlx::Error::PoolTimedOut)) {
+                Ok(row) if row.try_get(0).is_ok_and(|reads: &str| reads == "on") => break sqlx::Error::WorkerCrashed,
+                Ok(_) => {}
+                Err(error) => break error,
             },
         }
     };

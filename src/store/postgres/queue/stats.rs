@@ -1,5 +1,5 @@
 use super::{
-    super::{PostgresStore, alone::alone, time::millis},
+    super::{PostgresStore, connections::Call, time::millis},
     column::{CLAIMED, DEAD, DONE, PARKED, WAITING, counted, limit, name},
 };
 use crate::{error::StoreError, queue::Stats};
@@ -7,9 +7,12 @@ use sqlx::Row;
 use std::time::Duration;
 
 pub(super) async fn stats(store: &PostgresStore, queue: &str) -> Result<Stats, StoreError> {
-    let rows = sqlx::query(include_str!("sql/stats.sql")).bind(name(queue)?).fetch_all(&store.pool).await?;
+    let rows =
+        store.connections.call(Call::OF_THE_SERVICE.of_many_rows(), name(queue)?.to_owned(), |mut session, queue| {
+            Box::pin(async move { Ok(session.all(sqlx::query(include_str!("sql/stats.sql")).bind(queue)).await?) })
+        });
     let mut stats = Stats::default();
-    for row in rows {
+    for row in rows.await? {
         let of = match (row.try_get::<i32, _>("state").map(i16::try_from)?, row.try_get("is_due")?) {
             (Ok(WAITING | PARKED | CLAIMED), true) => &mut stats.ready,
             (Ok(WAITING), false) => &mut stats.scheduled,
@@ -30,7 +33,14 @@ pub(super) async fn sweep(
     keep_done: Duration,
     most: usize,
 ) -> Result<usize, StoreError> {
-    let name = name(queue)?;
-    let statement = || sqlx::query(include_str!("sql/sweep.sql")).bind(name).bind(millis(keep_done)).bind(limit(most));
-    counted(&alone(&store.pool, statement).await?, "swept")
+    let rows = store.connections.call(
+        Call::OF_THE_SERVICE.of_many_rows(),
+        name(queue)?.to_owned(),
+        move |mut session, queue| {
+            let statement =
+                sqlx::query(include_str!("sql/sweep.sql")).bind(queue).bind(millis(keep_done)).bind(limit(most));
+            Box::pin(async move { Ok(session.all(statement).await?) })
+        },
+    );
+    counted(&rows.await?, "swept")
 }

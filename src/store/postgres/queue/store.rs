@@ -31,11 +31,11 @@ impl QueueStore for PostgresStore {
         leases: Vec<Lease>,
         lease: Duration,
     ) -> BoxFuture<'_, Result<Vec<Result<(), LeaseLost>>, StoreError>> {
-        Box::pin(async move { settle::extend(self, &leases, lease).await })
+        Box::pin(settle::extend(self, leases, lease))
     }
 
     fn settle(&self, settled: Vec<(Lease, Settle)>) -> BoxFuture<'_, Result<Vec<Result<(), LeaseLost>>, StoreError>> {
-        Box::pin(async move { settle::settle(self, &settled).await })
+        Box::pin(settle::settle(self, settled))
     }
 
     fn dead<'a>(

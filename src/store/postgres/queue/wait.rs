@@ -1,8 +1,9 @@
 use super::{
-    super::PostgresStore,
+    super::{PostgresStore, connections::Call},
     column::{duration, name},
 };
 use crate::error::StoreError;
+use sqlx::Row;
 use std::time::Duration;
 use tokio::time::timeout;
 
@@ -20,7 +21,7 @@ pub(super) async fn wait(store: &PostgresStore, queue: &str) {
     loop {
         // listening before looking: it hears of every commit from here on, polled or not
         let changed = waiter.notified();
-        let look_again = if listener.listens(&store.pool) { OTHERS } else { UNHEARD };
+        let look_again = if listener.listens(&store.connections) { OTHERS } else { UNHEARD };
         let next = next(store, queue).await;
         let nap = match next {
             Ok(Some(due)) => due.clamp(BUSY, look_again),
@@ -36,7 +37,8 @@ pub(super) async fn wait(store: &PostgresStore, queue: &str) {
 
 /// In how long there is something to claim, if anything has not ended.
 async fn next(store: &PostgresStore, queue: &str) -> Result<Option<Duration>, StoreError> {
-    let left: Option<i64> =
-        sqlx::query_scalar(include_str!("sql/next.sql")).bind(name(queue)?).fetch_optional(&store.pool).await?;
-    Ok(left.map(duration))
+    let left = store.connections.call(Call::OF_THE_SERVICE, name(queue)?.to_owned(), |mut session, queue| {
+        Box::pin(async move { Ok(session.optional(sqlx::query(include_str!("sql/next.sql")).bind(queue)).await?) })
+    });
+    left.await?.map(|row| Ok(duration(row.try_get(0)?))).transpose()
 }
