@@ -11,7 +11,7 @@ use http::{Request, StatusCode};
 use std::{collections::BTreeSet, time::Duration};
 use steadfast::{
     idempotency::{Begun, Fenced, IdempotencyStore as _, Recorded},
-    queue::{Filter, NewMessage, Queue, QueueStore as _, Reason, Settle},
+    queue::{Enqueued, Filter, NewMessage, Queue, QueueStore as _, Reason, Settle},
     store::postgres::{
         PostgresStore,
         sqlx::{self, PgPool, postgres::PgPoolOptions},
@@ -107,6 +107,33 @@ async fn more_callers_than_may_wait_are_refused_at_once_and_outcomes_are_not() {
     let [_, _, last] = requests;
     assert!(last.await.unwrap().unwrap() > completed, "it does not wait behind all requests");
     store.begin(begin("d", LEASE)).await.unwrap();
+}
+
+#[tokio::test]
+async fn where_a_queue_of_callers_stands_one_more_is_refused_before_its_caller_leaves() {
+    let (_proxy, store, _) = behind_proxy(1).await;
+    let taken = store.pool().acquire().await.unwrap();
+    let call = |key: &str| {
+        let (store, begin) = (store.clone(), begin(key, LEASE));
+        tokio::spawn(async move { store.begin(begin).await })
+    };
+    // one at the pool, and one that waits
+    let (at_the_pool, waits) = (call("a"), call("b"));
+    sleep(Duration::from_millis(2_100)).await;
+    let since = Instant::now();
+    let refused = store.begin(begin("c", LEASE)).await.unwrap_err();
+    assert_eq!(refused.what(), "too many calls wait for a connection");
+    assert!(since.elapsed() < Duration::from_millis(1_500), "{:?}", since.elapsed());
+    drop(taken);
+    at_the_pool.await.unwrap().unwrap();
+    waits.await.unwrap().unwrap();
+    // the queue was empty: a burst waits again
+    let taken = store.pool().acquire().await.unwrap();
+    let (at_the_pool, waits) = (call("d"), call("e"));
+    sleep(Duration::from_millis(1_300)).await;
+    drop(taken);
+    at_the_pool.await.unwrap().unwrap();
+    waits.await.unwrap().unwrap();
 }
 
 #[tokio::test]
@@ -283,6 +310,28 @@ async fn a_session_that_the_server_ends_is_replaced_without_an_error() {
     assert_eq!(waits.await.unwrap().unwrap(), Fenced::Done);
 }
 
+#[tokio::test]
+async fn a_session_that_the_server_ends_in_the_middle_of_a_transaction_of_the_store_is_replaced_as_well() {
+    let (_proxy, store, direct) = behind_proxy(1).await;
+    let mut conn = store.pool().acquire().await.unwrap();
+    let pid: i32 = sqlx::query_scalar("SELECT pg_backend_pid()").fetch_one(&mut *conn).await.unwrap();
+    drop(conn);
+    let queue = Queue::new("q", direct.clone());
+    let mut tx = direct.pool().begin().await.unwrap();
+    direct.enqueue_in(&mut tx, &queue, NewMessage::new("x").with_dedupe("a")).await.unwrap();
+    let waits = tokio::spawn({
+        let store = store.clone();
+        // two keys: a transaction
+        let message = NewMessage::new("y").with_dedupe("a").with_dedupe("b");
+        async move { store.enqueue("q", vec![message]).await }
+    });
+    sleep(Duration::from_millis(200)).await;
+    sqlx::query("SELECT pg_terminate_backend($1)").bind(pid).execute(direct.pool()).await.unwrap();
+    sleep(Duration::from_millis(200)).await;
+    tx.rollback().await.unwrap();
+    assert!(matches!(waits.await.unwrap().unwrap()[..], [Enqueued::New(_)]));
+}
+
 #[test]
 fn a_runtime_that_ends_in_the_middle_of_a_call_leaves_the_places_free() {
     let outer = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build().unwrap();
@@ -301,4 +350,19 @@ fn a_runtime_that_ends_in_the_middle_of_a_call_leaves_the_places_free() {
         timeout(SOON, store.pool().close()).await.unwrap();
         assert_eq!(store.begin(begin("l", LEASE)).await.unwrap_err().what(), "the pool is closed");
     });
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_thousand_requests_at_once_over_ten_connections_are_all_served() {
+    let store = migrated(pool(&shared().url(&shared().database().await)).await).await;
+    let connections = PostgresStore::pool_options().max_connections(10);
+    let ten = connections.connect_with((*store.pool().connect_options()).clone()).await.unwrap();
+    let app = App::counting(layer(&PostgresStore::new(ten)));
+    let mut calls = tokio::task::JoinSet::new();
+    for n in 0..1_000 {
+        let app = app.clone();
+        calls.spawn(async move { app.post(&n.to_string()).await.status });
+    }
+    assert!(calls.join_all().await.into_iter().all(|status| status == StatusCode::CREATED));
+    assert_eq!(app.runs(), 1_000);
 }

@@ -1,8 +1,9 @@
 //! A service over a pool of ten, under load whose clients repeat, whose server stops, stalls or fails over.
 
 use super::{
+    pgbouncer_server::{PgBouncer, documented},
     postgres_server::Server,
-    proxy::Proxy,
+    proxy::{Fault, Proxy},
     support::{created, layer},
 };
 use axum::{Router, body::Body, routing::post};
@@ -19,7 +20,10 @@ use steadfast::{
     backoff::Exponential,
     classify::Outcome,
     queue::{Filter, Message, NewMessage, Queue, QueueStore as _, Worker},
-    store::postgres::PostgresStore,
+    store::postgres::{
+        PostgresStore,
+        sqlx::{PgPool, postgres::PgPoolOptions},
+    },
 };
 use tokio::{
     task::JoinSet,
@@ -80,7 +84,10 @@ struct Service {
 
 impl Service {
     async fn start(url: &str) -> Self {
-        let pool = PostgresStore::pool_options().max_connections(10).connect(url).await.unwrap();
+        Self::over(PostgresStore::pool_options().max_connections(10).connect(url).await.unwrap()).await
+    }
+
+    async fn over(pool: PgPool) -> Self {
         let store = PostgresStore::new(pool);
         store.migrate().await.unwrap();
         let letters = Queue::new("letters", store.clone());
@@ -263,3 +270,41 @@ async fn a_service_is_normal_soon_after_a_failover_that_leaves_its_connections_w
     let back = service.seconds();
     service.recovers("failed over", back).await;
 }
+
+/// The network loses everything for a while and cuts nothing: a connection that lost something waits for ever.
+async fn partition(what: &str, options: PgPoolOptions, seconds: u64) {
+    let server = Server::start();
+    let proxy = Proxy::to(server.address().port()).await;
+    let url = format!("postgres://postgres@127.0.0.1:{}/postgres", proxy.port());
+    let service = Service::over(options.connect(&url).await.unwrap()).await;
+    service.at(BEFORE).await;
+    proxy.set(Fault::Swallow);
+    sleep(Duration::from_secs(seconds)).await;
+    proxy.set(Fault::Pass);
+    let back = service.seconds();
+    service.recovers(what, back).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_service_is_normal_soon_after_a_network_that_lost_everything() {
+    partition("partitioned", PostgresStore::pool_options().max_connections(10), 30).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn behind_a_pooler_a_service_is_normal_soon_after_the_server_was_stopped() {
+    let mut server = Server::start();
+    let bouncer = PgBouncer::start(&server, &documented());
+    let service = Service::start(&format!("{}?statement-cache-capacity=0", bouncer.url("postgres"))).await;
+    service.at(BEFORE).await;
+    let server = tokio::task::spawn_blocking(move || {
+        server.kill();
+        std::thread::park_timeout(Duration::from_secs(6));
+        server.restart();
+        server
+    });
+    let _server = server.await.unwrap();
+    let back = service.seconds();
+    service.recovers("stopped behind a pooler", back).await;
+}
+
+// ---- probes

@@ -7,7 +7,7 @@ use crate::{
 use std::{convert::Infallible, sync::atomic::Ordering::SeqCst};
 use steadfast::queue::{Message, Queue, Worker};
 use tokio::time::Instant;
-use tower::service_fn;
+use tower::{Service as _, service_fn};
 
 fn takes(
     seconds: u64,
@@ -111,6 +111,27 @@ async fn a_store_that_hangs_does_not_hold_up_a_shutdown_for_ever() {
     *faults.claim_takes.lock().unwrap() = secs(1_000_000);
     let worker = running!(Worker::new(queue, takes(0, &Seen::new())).with_drain(secs(5)));
     pass(secs(1)).await;
+    let told = Instant::now();
+    worker.stop().await;
+    assert_eq!(told.elapsed(), secs(5));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_message_that_cannot_be_given_back_does_not_hold_up_a_shutdown() {
+    let (queue, faults) = faulty();
+    put(&queue, ["a", "b"]).await;
+    *faults.claim_takes.lock().unwrap() = secs(10);
+    faults.settle_hangs.store(true, SeqCst);
+    let limit = tower::limit::GlobalConcurrencyLimitLayer::new(2);
+    let seen = Seen::new();
+    let mut limited = tower::ServiceBuilder::new().layer(limit).service(takes(1, &seen));
+    let worker = Worker::new(queue.clone(), limited.clone()).with_concurrency(2).with_lease(secs(24 * 3600));
+    let worker = running!(worker.with_drain(secs(5)));
+    pass(secs(2)).await;
+    // one of the two that were claimed finds no instance
+    std::future::poll_fn(|cx| limited.poll_ready(cx)).await.unwrap();
+    pass(secs(20)).await;
+    assert_eq!((seen.len(), faults.settles.load(SeqCst)), (1, 2), "one attempt, and one to be given back");
     let told = Instant::now();
     worker.stop().await;
     assert_eq!(told.elapsed(), secs(5));

@@ -27,6 +27,8 @@ pub(crate) struct Faults {
     pub(crate) claim: AtomicBool,
     pub(crate) extend: AtomicBool,
     pub(crate) settle: AtomicBool,
+    /// A settle never answers.
+    pub(crate) settle_hangs: AtomicBool,
     pub(crate) wait: AtomicBool,
     /// Whatever goes wrong is a panic.
     pub(crate) panics: AtomicBool,
@@ -114,6 +116,9 @@ impl QueueStore for FaultyStore {
         Box::pin(async move {
             self.faults.settles.fetch_add(1, SeqCst);
             self.faults.down(&self.faults.settle)?;
+            if self.faults.settle_hangs.load(SeqCst) {
+                std::future::pending::<()>().await;
+            }
             self.inner.settle(settled).await
         })
     }

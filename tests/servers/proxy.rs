@@ -29,6 +29,8 @@ pub(crate) enum Fault {
     Hang,
     /// Forwarded; when the server answers, the connection is cut and the answer lost.
     LoseReply,
+    /// As a switch: everything is taken and nothing forwarded, new connections too; a connection that lost something stays dead.
+    Swallow,
 }
 
 /// Dropped, it closes its port and cuts every connection.
@@ -181,7 +183,10 @@ async fn carry(mut client: TcpStream, faults: &Faults) -> io::Result<()> {
                     Some(Fault::Refuse) => return Ok(()),
                     Some(Fault::Hang) => return gone(&mut client).await,
                     Some(Fault::LoseReply) => lose = true,
-                    Some(Fault::Pass) | None => {}
+                    Some(Fault::Pass | Fault::Swallow) | None => {}
+                }
+                if *switch.borrow() == Fault::Swallow {
+                    return gone(&mut client).await;
                 }
                 if !through(&mut switch, planned.is_some()).await {
                     return Ok(());
@@ -191,6 +196,9 @@ async fn carry(mut client: TcpStream, faults: &Faults) -> io::Result<()> {
             }
             answer = server.read(&mut down) => {
                 let answer = answer?;
+                if *switch.borrow() == Fault::Swallow {
+                    return gone(&mut client).await;
+                }
                 if answer == 0 || lose || !through(&mut switch, false).await || *switch.borrow() == Fault::LoseReply {
                     return Ok(());
                 }

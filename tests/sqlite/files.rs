@@ -120,6 +120,17 @@ async fn a_symlink_to_nowhere_is_followed() {
     assert_eq!(SqliteStore::open(dir.path().join("circle")).unwrap_err().what(), "the file cannot be opened");
 }
 
+/// SQLite would create it for all users to read, and the readers would look for another file.
+#[tokio::test]
+async fn a_uri_is_refused_and_creates_no_file() {
+    let dir = tempfile::tempdir().unwrap();
+    for uri in ["file:{}/store.db", "file://{}/store.db", "file:{}/store.db?mode=rwc", "file::memory:?cache=shared"] {
+        let error = SqliteStore::open(uri.replace("{}", dir.path().to_str().unwrap())).unwrap_err();
+        assert_eq!(error.what(), "a path is needed, not a URI", "{uri}");
+    }
+    assert_eq!(modes(dir.path()), BTreeMap::new());
+}
+
 /// Looks all the time: at no moment is a file there that others may read.
 #[tokio::test]
 async fn no_file_is_readable_by_others_for_a_moment() {

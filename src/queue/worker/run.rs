@@ -157,7 +157,17 @@ where
                         found = ready_again(context, &mut service, jobs) => ready = found,
                     }
                 }
-                begin(context, messages, ready, jobs).await;
+                let left = begin(context, messages, ready, jobs);
+                let mut given_back = pin!(release(context, &left, deadline_after(context.config.lease / 3)));
+                tokio::select! {
+                    biased;
+                    () = &mut given_back => {}
+                    () = &mut shutdown => {
+                        let deadline = by();
+                        let _ = timeout_at(deadline, given_back).await;
+                        return deadline;
+                    }
+                }
             }
             Err(error) => {
                 drop(ready);
@@ -172,13 +182,14 @@ where
     }
 }
 
-/// Spawns one job for each message and ready instance, and hands back the messages that find no instance.
-async fn begin<S>(
+/// Spawns one job for each message and ready instance, and returns the messages that find no instance.
+fn begin<S>(
     context: &Arc<Context>,
     mut messages: Vec<Message>,
     mut ready: Vec<Instance<S>>,
     jobs: &mut JoinSet<()>,
-) where
+) -> Vec<Message>
+where
     S: Service<Message> + Send + 'static,
     S::Response: IntoReport,
     S::Error: Into<BoxError>,
@@ -191,7 +202,7 @@ async fn begin<S>(
     for (message, service) in messages.into_iter().zip(ready) {
         jobs.spawn(job(context.clone(), service, message));
     }
-    release(context, &left, deadline_after(context.config.lease / 3)).await;
+    left
 }
 
 enum Claimed {

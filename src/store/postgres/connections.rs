@@ -20,7 +20,7 @@ use std::{
     io,
     sync::{
         Arc,
-        atomic::{AtomicUsize, Ordering::Relaxed},
+        atomic::{AtomicBool, AtomicUsize, Ordering::Relaxed},
     },
     time::Duration,
 };
@@ -28,9 +28,10 @@ use tokio::{sync::oneshot, time::timeout};
 
 /// How long a connection may take to be opened or tested. sqlx waits longer and longer between its attempts to connect, up to a
 /// fifth of the pool's `acquire_timeout`; an acquire that begins anew also finds a server that has just come back.
-const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
+const CONNECT_TIMEOUT: Duration = Duration::from_secs(4);
 /// Of those that ran out of time, each such has the whole `acquire_timeout`: a server that needs longer than
-/// [`CONNECT_TIMEOUT`] for each new connection gets connected to all the same.
+/// [`CONNECT_TIMEOUT`] for each new connection gets connected to all the same. One at a time: while it waits, the others find a server
+/// that has just come back.
 const PATIENT: usize = 4;
 /// How long a connection may take to be given back: it is tested once more.
 const GIVE_BACK_TIMEOUT: Duration = Duration::from_secs(5);
@@ -58,6 +59,8 @@ pub(super) struct Shared {
     replacements: Replacements,
     /// Acquires that ran out of time.
     slow: AtomicUsize,
+    /// Whether one has the whole time now.
+    is_patient: AtomicBool,
 }
 
 /// What a call asks for.
@@ -101,6 +104,7 @@ impl Connections {
                 admission: Admission::new(connections),
                 replacements: Replacements::new(most),
                 slow: AtomicUsize::new(0),
+                is_patient: AtomicBool::new(false),
             }),
             pool,
         }
@@ -172,8 +176,9 @@ impl Connections {
 
     async fn acquire(&self) -> Result<PoolConnection<Postgres>, Error> {
         let most = self.pool.options().get_acquire_timeout();
-        let is_patient = self.shared.slow.load(Relaxed) % PATIENT == PATIENT - 1;
-        let limit = if is_patient { most } else { CONNECT_TIMEOUT.min(most) };
+        let is_due = self.shared.slow.load(Relaxed) % PATIENT == PATIENT - 1;
+        let patient = is_due.then(|| Patient::begin(&self.shared.is_patient)).flatten();
+        let limit = if patient.is_some() { most } else { CONNECT_TIMEOUT.min(most) };
         let acquired = timeout(limit, self.pool.acquire()).await.unwrap_or(Err(Error::PoolTimedOut));
         if matches!(acquired, Err(Error::PoolTimedOut)) {
             self.shared.slow.fetch_add(1, Relaxed);
@@ -220,10 +225,11 @@ impl Connections {
                 tx.commit().await?;
                 Ok(done)
             }
-            Err(error) => {
-                tx.rollback().await?;
-                Err(error)
-            }
+            Err(error) => match tx.rollback().await {
+                // the first error tells whether anything was executed
+                Err(failed) if Fate::after(&error) == Fate::Keep => Err(failed.into()),
+                _ => Err(error),
+            },
         }
     }
 }
@@ -237,6 +243,22 @@ fn caches_statements(pool: &PgPool) -> bool {
 fn silent() -> StoreError {
     let source = Error::Io(io::Error::new(io::ErrorKind::TimedOut, "the connection was closed"));
     StoreError::with_source("the server did not answer in time", source)
+}
+
+/// The acquire that has the whole time, until it is dropped.
+struct Patient<'a>(&'a AtomicBool);
+
+impl<'a> Patient<'a> {
+    fn begin(is_patient: &'a AtomicBool) -> Option<Self> {
+        // not `then_some`: one that is made and dropped would end the other's
+        (!is_patient.swap(true, Relaxed)).then(|| Self(is_patient))
+    }
+}
+
+impl Drop for Patient<'_> {
+    fn drop(&mut self) {
+        self.0.store(false, Relaxed);
+    }
 }
 
 /// A connection: closed at once, unless it is given back.

@@ -25,7 +25,7 @@ impl PostgresStore {
     /// How long a statement may remain unanswered before its connection is closed, unless said otherwise.
     pub const RESPONSE_TIMEOUT: Duration = Duration::from_secs(10);
     /// How many calls wait for each connection of the pool, unless said otherwise.
-    pub const WAITING_PER_CONNECTION: usize = 50;
+    pub const WAITING_PER_CONNECTION: usize = 100;
 
     /// Over a pool that there is already: the one that the service's own statements use. Asks the server nothing; see
     /// [`migrate`](Self::migrate) for the tables.
@@ -79,10 +79,10 @@ impl PostgresStore {
 
     /// Sets how many of the calls that clients cause (`begin`, `get`, `enqueue`) wait for a connection at once, over all clones of the
     /// store; one more fails at once. All other calls wait beside them and are not counted: there are only as many as the
-    /// service has handlers, workers and operators. Default: 50 for each connection of the pool.
+    /// service has handlers, workers and operators. Default: 100 for each connection of the pool.
     ///
     /// A call waits for as many statements as others wait before it, divided by the connections: with the default and statements of
-    /// 10 ms half a second. Keep that below the time for which callers wait.
+    /// 10 ms a second. Keep that below the time for which callers wait.
     #[must_use]
     pub const fn with_max_waiting(mut self, calls: usize) -> Self {
         self.connections.max_waiting = calls;

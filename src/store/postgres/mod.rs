@@ -83,7 +83,7 @@
 //! | setting | default | unit | why |
 //! | --- | --- | --- | --- |
 //! | `lock_wait` | 1.5 s | time | below the 2 s for which the layer waits, so that no connection waits on for nobody |
-//! | `max_waiting` | 50 for each connection | calls | in an outage the rest are refused at once; while all is well they wait for at most 50 statements |
+//! | `max_waiting` | 100 for each connection | calls | in an outage the rest are refused at once; while all is well they wait for at most 100 statements |
 //! | `response_timeout` | 10 s | time | far above `lock_wait`; then the connection is closed |
 //! | `transaction_pooler` | by the pool's statement cache | yes or no | see [Poolers](#poolers) |
 //! | `name` | that of the database | text | in the registry |
@@ -99,8 +99,9 @@
 //!
 //! | what happens | what the store does |
 //! | --- | --- |
-//! | the server is away | an attempt to connect takes at most 5 s (each fourth one the pool's `acquire_timeout`, for servers that need longer), then the next begins; so a server that is back is found within 3 s |
+//! | the server is away | an attempt to connect takes at most 4 s, then the next begins; so a server that is back is found within 4 s. After each fourth that took too long one has the pool's `acquire_timeout`, beside the others, for servers that need longer: over a pool of one connection the server is found that much later |
 //! | more calls than `max_waiting` that clients cause (`begin`, `get`, `enqueue`) | an error at once: the idempotency layer and `accept()` answer 503. The calls of handlers, workers and operators are not counted, and wait behind no more of the others than there are connections |
+//! | such calls have waited without a gap for 2 s | one more waits for 1 s at most, then the same. Otherwise the one that is served would be the one that has waited longest, whose caller is about to leave |
 //! | no response within `response_timeout` (and `lock_wait`) | the connection is closed and the pool has a place again. The statement may have been executed: the call is safe to repeat |
 //! | the session only reads (25006), as after a failover | the connection is closed and the call repeated on another one; at most twice as many a second as the pool has connections, at least 10 |
 //! | the server ends the session (57P01 and the like) | the same, as nothing was executed |
@@ -208,7 +209,10 @@
 //! pool_mode = transaction
 //! default_pool_size = 20
 //! ignore_startup_parameters = extra_float_digits
+//! server_login_retry = 1
 //! ```
+//!
+//! Without the last line `PgBouncer` tries a server that was away again after 15 s only.
 //!
 //! With a statement cache of capacity 0 the store knows of the pooler, or by
 //! [`with_transaction_pooler`](PostgresStore::with_transaction_pooler). It then prepares nothing, and each of its statements is between a BEGIN and

@@ -17,6 +17,7 @@ const CACHE: i32 = 32 * 1024;
 const LOG_BYTES: i64 = 64 << 20;
 
 pub(super) fn writer(path: &Path, config: &SqliteConfig) -> Result<Connection, StoreError> {
+    file::is_path(path)?;
     file::create_private(path)?;
     let mut conn = Connection::open(path)?;
     wait_for_locks(&mut conn)?;
@@ -45,7 +46,7 @@ pub(super) fn writer(path: &Path, config: &SqliteConfig) -> Result<Connection, S
 }
 
 pub(super) fn reader(path: &Path) -> Result<Connection, StoreError> {
-    let mut conn = Connection::open_with_flags(path, OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_URI)?;
+    let mut conn = Connection::open_with_flags(path, OpenFlags::SQLITE_OPEN_READ_ONLY)?;
     wait_for_locks(&mut conn)?;
     conn.set_prepared_statement_cache_capacity(64);
     Ok(conn)

@@ -3,6 +3,17 @@
 use crate::error::StoreError;
 use std::path::Path;
 
+/// SQLite takes what begins so for a URI, whose options may name another file, or none. The readers open the absolute path.
+const URI: &[u8] = b"file:";
+
+/// Refuses a URI.
+pub(super) fn is_path(path: &Path) -> Result<(), StoreError> {
+    if path.as_os_str().as_encoded_bytes().starts_with(URI) {
+        return Err(StoreError::new("a path is needed, not a URI"));
+    }
+    Ok(())
+}
+
 /// Creates the file, readable and writable for its owner alone, where there is none. SQLite itself creates files that all users may
 /// read. The log and its index get the mode of the file.
 ///
@@ -43,7 +54,7 @@ pub(super) fn create_private(_: &Path) -> Result<(), StoreError> {
 #[cfg(unix)]
 fn is_no_file(path: &Path) -> bool {
     let path = path.as_os_str().as_encoded_bytes();
-    path.is_empty() || path == b":memory:" || path.starts_with(b"file:")
+    path.is_empty() || path == b":memory:"
 }
 
 /// Resolves symlinks, dangling ones too: `create_new` follows none, and SQLite does.

@@ -44,7 +44,7 @@ impl SqliteStore {
     /// Blocks for some milliseconds; for up to five seconds while another process does the same or holds the file.
     ///
     /// # Errors
-    /// When the file cannot be opened, is no database, cannot have a write-ahead log (`:memory:`), or was written by a newer
+    /// When the file cannot be opened, is no database, is named by a URI (`file:`), cannot have a write-ahead log (`:memory:`), or was written by a newer
     /// version of this crate.
     pub fn open(path: impl AsRef<Path>) -> Result<Self, StoreError> {
         Self::open_with(path, SqliteConfig::default())

@@ -87,7 +87,10 @@ async fn listen(pool: PgPool, shared: Arc<Shared>) {
             heard = hear(&pool, &shared) => heard,
         };
         failures = if heard.was_connected { 1 } else { u32::saturating_add(failures, 1) };
-        event!(WARN, "the store is not listened to: waits are by the clock", error = heard.error.to_string());
+        if failures == 1 {
+            // once for each outage, not for each attempt to connect
+            event!(WARN, "the store is not listened to: waits are by the clock", error = heard.error.to_string());
+        }
         sleep(backoff.delay(failures, Duration::ZERO, &mut random)).await;
     }
 }
