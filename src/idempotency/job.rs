@@ -210,7 +210,7 @@ async fn work<S, B, RB>(
     RB::Error: Into<BoxError>,
 {
     match turn(&mut inner, &mut caller).await {
-        Err(why) => return Box::pin(ledger.not_begun(claim.attempt(), why, caller)).await,
+        Err(why) => return Box::pin(ledger.not_begun(why, caller)).await,
         Ok(None) => {}
         Ok(Some(since)) => match Box::pin(ledger.still_holds(claim, since, caller)).await {
             Some(still) => caller = still,
@@ -300,7 +300,7 @@ where
     E: Send,
 {
     // free, then told, so that an immediate repeat runs
-    if ledger.release().await == Some(Fenced::Lost) {
+    if ledger.free().await == Some(Fenced::Lost) {
         ledger.shared.state.count(result::LEASE_LOST);
         return caller.say(ledger.owners_answer().await);
     }

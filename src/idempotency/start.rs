@@ -78,7 +78,10 @@ impl Ledger {
                 Ok(Begun::Lapsed { stale, .. }) if state.given_up.has(stale) => begin.take_over = Some(stale),
                 Ok(Begun::Lapsed { stale, attempt }) => match &self.shared.config.on_unknown {
                     OnUnknown::Fail => return no(Refusal::Unknown),
-                    OnUnknown::Rerun => begin.take_over = Some(stale),
+                    OnUnknown::Rerun => {
+                        self.continues();
+                        begin.take_over = Some(stale);
+                    }
                     // somebody here is finding out already, or that run is not over
                     OnUnknown::Ask(_) if !state.runs.try_enter(self.fence) => {
                         if !self.look_again(&mut wait, caller).await {
@@ -92,6 +95,7 @@ impl Ledger {
                             Recovered::NotDone => {}
                             Recovered::Unknown => return no(Refusal::Unknown),
                         }
+                        self.continues();
                         begin.take_over = Some(stale);
                     }
                 },
