@@ -90,6 +90,7 @@ where
     let mut timer = pin!(ReadTimer::new(timeouts));
     let mut kept = Kept::default();
     let mut trailers = None;
+    let mut without_data = 0_u32;
     loop {
         let seen = kept.seen;
         let frame = poll_fn(|cx| match body.as_mut().poll_frame(cx) {
@@ -99,7 +100,8 @@ where
         let frame = match frame.await {
             Some(Some(Ok(frame))) => frame,
             Some(Some(Err(error))) if is_length_limit(&error) => return Err(Failure::with_rest(Unread::TooLarge)),
-            Some(Some(Err(error))) => return Err(Failure::without_rest(Unread::Broken(error))),
+            // the rest may still come where the body of a layer further out failed, as one that decodes
+            Some(Some(Err(error))) => return Err(Failure::with_rest(Unread::Broken(error))),
             Some(None) => break,
             // for certain it is too large already
             None if kept.seen > limit => return Err(Failure::with_rest(Unread::TooLarge)),
@@ -112,12 +114,20 @@ where
         if kept.seen > most {
             return Err(Failure::with_rest(Unread::TooLarge));
         }
+        without_data = if kept.seen == seen { without_data + 1 } else { 0 };
+        if without_data > WITHOUT_DATA && timer.as_mut().is_over(seen as u64).await {
+            return Err(Failure::with_rest(Unread::TooSlow));
+        }
     }
     if kept.seen > limit {
         return Err(Failure::without_rest(Unread::TooLarge));
     }
     Ok(Collected { data: kept.into_bytes(), trailers })
 }
+
+/// After so many frames in a row without data the time is looked at, although the body never waits. A body ends with one of them
+/// often.
+const WITHOUT_DATA: u32 = 16;
 
 /// Whether a layer further out has a limit that the body exceeds.
 fn is_length_limit<E: 'static>(error: &E) -> bool {
