@@ -306,3 +306,28 @@ async fn a_claim_taken_over_from_one_that_was_given_up_is_free_again_when_its_ru
     sleep(Duration::from_secs(60)).await;
     assert_eq!(send(&app, request("k", "")).await.status, StatusCode::CREATED);
 }
+
+/// The store answers the first begin, and then it is away.
+#[tokio::test(start_paused = true)]
+async fn a_request_that_fails_open_does_not_run_what_a_hook_found_done_and_knows_its_attempt() {
+    let away = || [Fault::None, Fault::Fails, Fault::Fails];
+    let store = after_a_death().await;
+    let found = || async { Recovered::Done(StoredResponse::new(StatusCode::CREATED, "found")) };
+    let hook = OnUnknown::ask(move |_| found());
+    let (asks, runs) = app(over(store.clone()).with_on_unknown(hook).with_fail_open(), |_| async { "run" });
+    store.next(Call::Begin, away());
+    let seen = send(&asks, request("k", "")).await;
+    assert_eq!((seen.status, seen.text(), seen.replayed(), runs.get()), (StatusCode::CREATED, "found", true, 0));
+
+    let store = after_a_death().await;
+    let (app, _) = app(rerun(&store).with_fail_open(), |request| async move {
+        let claim = request.extensions().get::<Claim>().unwrap();
+        format!("{} {}", claim.is_open(), claim.attempt())
+    });
+    store.next(Call::Begin, away());
+    assert_eq!(
+        send(&app, request("k", "")).await.text(),
+        "true 2",
+        "its handler finds out what the first run has done"
+    );
+}
