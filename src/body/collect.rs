@@ -4,7 +4,13 @@ use bytes::{Buf, BufMut, Bytes, BytesMut};
 use http::HeaderMap;
 use http_body::{Body, SizeHint};
 use http_body_util::LengthLimitError;
-use std::{fmt, future::poll_fn, pin::pin, task::Poll};
+use std::{
+    fmt,
+    future::poll_fn,
+    mem,
+    pin::pin,
+    task::{Poll, ready},
+};
 
 /// A whole body.
 #[derive(Clone, Default, PartialEq, Eq)]
@@ -93,9 +99,18 @@ where
     let mut without_data = 0_u32;
     loop {
         let seen = kept.seen;
-        let frame = poll_fn(|cx| match body.as_mut().poll_frame(cx) {
-            Poll::Ready(frame) => Poll::Ready(Some(frame)),
-            Poll::Pending => timer.as_mut().poll_elapsed(seen as u64, cx).map(|()| None),
+        let mut has_elapsed = false;
+        let frame = poll_fn(|cx| {
+            if let Poll::Ready(frame) = body.as_mut().poll_frame(cx) {
+                return Poll::Ready(Some(frame));
+            }
+            ready!(timer.as_mut().poll_elapsed(seen as u64, cx));
+            if mem::replace(&mut has_elapsed, true) {
+                return Poll::Ready(None);
+            }
+            // after a pause of the process the data may be there, and the task that reads the connection had no turn yet
+            cx.waker().wake_by_ref();
+            Poll::Pending
         });
         let frame = match frame.await {
             Some(Some(Ok(frame))) => frame,
@@ -155,7 +170,7 @@ impl Kept {
             if self.rest.is_empty() {
                 let expected = usize::try_from(hint.lower()).unwrap_or(0).clamp(self.seen, limit);
                 self.rest.reserve(expected);
-                self.rest.put(std::mem::take(&mut self.first));
+                self.rest.put(mem::take(&mut self.first));
             }
             self.rest.put(data);
         }

@@ -70,6 +70,22 @@ async fn frames_without_data_that_never_end_are_too_slow_and_leave_room_for_othe
     }
 }
 
+/// As after a pause of the process: the limit is over and the data is there, and the task that brings it had no turn yet.
+#[tokio::test(start_paused = true)]
+async fn data_that_is_there_when_the_limit_is_found_exceeded_counts() {
+    let (send, frames) = tokio::sync::mpsc::unbounded_channel();
+    let body = StreamBody::new(tokio_stream::wrappers::UnboundedReceiverStream::new(frames));
+    let reading = tokio::spawn(async move { read(body, 1000).await });
+    tokio::task::yield_now().await;
+    tokio::spawn(async move {
+        sleep(10 * SECOND).await;
+        send.send(Ok::<_, Infallible>(Frame::data(Bytes::from("late")))).unwrap();
+    });
+    tokio::task::yield_now().await;
+    tokio::time::advance(60 * SECOND).await;
+    assert_eq!(reading.await.unwrap().unwrap().data, "late");
+}
+
 #[tokio::test(start_paused = true)]
 async fn without_limits_a_body_takes_as_long_as_it_takes() {
     let whole = read_within(drip(3, 3600 * SECOND, 1), 1000, ReadTimeouts::UNLIMITED).await.unwrap();
