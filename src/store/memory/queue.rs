@@ -16,7 +16,6 @@ use crate::{
     time::Clock,
     token::StoreId,
 };
-use bytes::Bytes;
 use std::{
     fmt,
     future::ready,
@@ -78,12 +77,6 @@ fn done<'a, T: Send + 'a>(value: T) -> BoxFuture<'a, Result<T, StoreError>> {
     Box::pin(ready(Ok(value)))
 }
 
-/// A body that came over a connection is a part of its read buffer, which is larger by far and would stay for as long as the message.
-fn with_own_body(mut message: NewMessage) -> NewMessage {
-    message.body = Bytes::copy_from_slice(&message.body);
-    message
-}
-
 impl QueueStore for MemoryStore {
     fn id(&self) -> StoreId {
         self.inner.id
@@ -95,8 +88,6 @@ impl QueueStore for MemoryStore {
         batch: Vec<NewMessage>,
     ) -> BoxFuture<'a, Result<Vec<Enqueued>, StoreError>> {
         let queues = &self.inner.queues;
-        // before the lock: dropping the bytes that it was given may run foreign code
-        let batch: Vec<_> = batch.into_iter().map(with_own_body).collect();
         let now = queues.now();
         let mut shelf = queues.shelf();
         let answers = batch.into_iter().map(|message| shelf.enqueue(queue, message, now)).collect();
