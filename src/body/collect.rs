@@ -4,7 +4,13 @@ use bytes::{Buf, BufMut, Bytes, BytesMut};
 use http::HeaderMap;
 use http_body::{Body, SizeHint};
 use http_body_util::LengthLimitError;
-use std::{fmt, future::poll_fn, pin::pin, task::Poll};
+use std::{
+    fmt,
+    future::poll_fn,
+    mem,
+    pin::pin,
+    task::{Poll, ready},
+};
 
 /// A whole body.
 #[derive(Clone, Default, PartialEq, Eq)]
@@ -90,16 +96,27 @@ where
     let mut timer = pin!(ReadTimer::new(timeouts));
     let mut kept = Kept::default();
     let mut trailers = None;
+    let mut without_data = 0_u32;
     loop {
         let seen = kept.seen;
-        let frame = poll_fn(|cx| match body.as_mut().poll_frame(cx) {
-            Poll::Ready(frame) => Poll::Ready(Some(frame)),
-            Poll::Pending => timer.as_mut().poll_elapsed(seen as u64, cx).map(|()| None),
+        let mut has_elapsed = false;
+        let frame = poll_fn(|cx| {
+            if let Poll::Ready(frame) = body.as_mut().poll_frame(cx) {
+                return Poll::Ready(Some(frame));
+            }
+            ready!(timer.as_mut().poll_elapsed(seen as u64, cx));
+            if mem::replace(&mut has_elapsed, true) {
+                return Poll::Ready(None);
+            }
+            // after a pause of the process the data may be there, and the task that reads the connection had no turn yet
+            cx.waker().wake_by_ref();
+            Poll::Pending
         });
         let frame = match frame.await {
             Some(Some(Ok(frame))) => frame,
             Some(Some(Err(error))) if is_length_limit(&error) => return Err(Failure::with_rest(Unread::TooLarge)),
-            Some(Some(Err(error))) => return Err(Failure::without_rest(Unread::Broken(error))),
+            // the rest may still come where the body of a layer further out failed, as one that decodes
+            Some(Some(Err(error))) => return Err(Failure::with_rest(Unread::Broken(error))),
             Some(None) => break,
             // for certain it is too large already
             None if kept.seen > limit => return Err(Failure::with_rest(Unread::TooLarge)),
@@ -112,12 +129,20 @@ where
         if kept.seen > most {
             return Err(Failure::with_rest(Unread::TooLarge));
         }
+        without_data = if kept.seen == seen { without_data + 1 } else { 0 };
+        if without_data > WITHOUT_DATA && timer.as_mut().is_over(seen as u64).await {
+            return Err(Failure::with_rest(Unread::TooSlow));
+        }
     }
     if kept.seen > limit {
         return Err(Failure::without_rest(Unread::TooLarge));
     }
     Ok(Collected { data: kept.into_bytes(), trailers })
 }
+
+/// After so many frames in a row without data the time is looked at, although the body never waits. A body ends with one of them
+/// often.
+const WITHOUT_DATA: u32 = 16;
 
 /// Whether a layer further out has a limit that the body exceeds.
 fn is_length_limit<E: 'static>(error: &E) -> bool {
@@ -145,7 +170,7 @@ impl Kept {
             if self.rest.is_empty() {
                 let expected = usize::try_from(hint.lower()).unwrap_or(0).clamp(self.seen, limit);
                 self.rest.reserve(expected);
-                self.rest.put(std::mem::take(&mut self.first));
+                self.rest.put(mem::take(&mut self.first));
             }
             self.rest.put(data);
         }

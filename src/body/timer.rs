@@ -4,6 +4,8 @@ use super::ReadTimeouts;
 use crate::attempt::moment_after;
 use pin_project_lite::pin_project;
 use std::{
+    future::poll_fn,
+    mem,
     pin::Pin,
     task::{Context, Poll},
 };
@@ -42,5 +44,21 @@ impl ReadTimer {
             }
         }
         this.sleep.as_pin_mut().map_or(Poll::Pending, |sleep| sleep.poll(cx))
+    }
+
+    /// Returns whether the body took too long, after other tasks had their turn: for a body that is always ready, and brings nothing.
+    pub(super) async fn is_over(mut self: Pin<&mut Self>, received: u64) -> bool {
+        let mut has_yielded = false;
+        poll_fn(|cx| {
+            if self.as_mut().poll_elapsed(received, cx).is_ready() {
+                return Poll::Ready(true);
+            }
+            if mem::replace(&mut has_yielded, true) {
+                return Poll::Ready(false);
+            }
+            cx.waker().wake_by_ref();
+            Poll::Pending
+        })
+        .await
     }
 }

@@ -151,6 +151,8 @@ impl fmt::Debug for Claim {
 /// In a response's extensions: the handler did nothing, and the key is free again. A handler inserts it, or a layer between this
 /// one and the handler that refused the request (a load shed, a rate limit).
 ///
+/// After a run of unknown outcome was taken over ([`Claim::attempt`] above 1) the key is not free but of unknown outcome again.
+///
 /// It is never derived from a status or a header. Inserted after the handler did something, it lets that be done twice.
 ///
 /// A handler whose only effect is one call of another service inserts it where that call was never sent: else the 502 of an outage

@@ -59,18 +59,18 @@ impl Job {
         // who waits for the store, for another request or for a hook holds no place below
         let start = inner.beside(ledger.start(begin, &mut caller, unknown)).await;
         let attempt = match &start {
-            Start::Run(attempt) => *attempt,
-            Start::Record(_) | Start::Open | Start::Say(_) => 1,
+            Start::Run(attempt) | Start::Open(attempt) => *attempt,
+            Start::Record(_) | Start::Say(_) => 1,
         };
         let state = &ledger.shared.state;
-        let claim = Claim::new(key, attempt, matches!(start, Start::Open), &ledger);
+        let claim = Claim::new(key, attempt, matches!(start, Start::Open(_)), &ledger);
         let request = |parts| Request::from_parts(parts, B::from_whole(body.data, body.trailers));
         match start {
             Start::Say(said) => {
                 state.count_said(&said);
                 return caller.say(said);
             }
-            Start::Open => {
+            Start::Open(_) => {
                 parts.extensions.insert(claim);
                 return Box::pin(unclaimed(&ledger, inner, request(parts), caller)).await;
             }
@@ -210,7 +210,7 @@ async fn work<S, B, RB>(
     RB::Error: Into<BoxError>,
 {
     match turn(&mut inner, &mut caller).await {
-        Err(why) => return Box::pin(ledger.not_begun(claim.attempt(), why, caller)).await,
+        Err(why) => return Box::pin(ledger.not_begun(why, caller)).await,
         Ok(None) => {}
         Ok(Some(since)) => match Box::pin(ledger.still_holds(claim, since, caller)).await {
             Some(still) => caller = still,
@@ -300,7 +300,7 @@ where
     E: Send,
 {
     // free, then told, so that an immediate repeat runs
-    if ledger.release().await == Some(Fenced::Lost) {
+    if ledger.free().await == Some(Fenced::Lost) {
         ledger.shared.state.count(result::LEASE_LOST);
         return caller.say(ledger.owners_answer().await);
     }

@@ -30,14 +30,19 @@ pub(super) struct Ledger {
     pub(super) fence: Fence,
     /// A begin was not answered: it may have claimed the key, or may do so yet.
     unheard: AtomicBool,
+    /// The claim is, or may be, taken over from a run of unknown outcome: freeing the key would hide that run.
+    continues: AtomicBool,
 }
+
+/// The shortest lease: a claim with it lapses at once.
+const LAPSES: Duration = Duration::from_millis(1);
 
 /// What a call that waits no longer than `hold` came to.
 type Heard = Option<Fenced>;
 
 impl Ledger {
     pub(super) fn new(shared: Arc<Shared>, fence: Fence) -> Self {
-        Self { shared, fence, unheard: AtomicBool::new(false) }
+        Self { shared, fence, unheard: AtomicBool::new(false), continues: AtomicBool::new(false) }
     }
 
     fn store(&self) -> &dyn IdempotencyStore {
@@ -146,10 +151,26 @@ impl Ledger {
         heard
     }
 
+    /// The claim is about to be taken over from a run of unknown outcome.
+    pub(super) fn continues(&self) {
+        self.continues.store(true, Relaxed);
+    }
+
+    /// Ends a claim whose handler executed nothing: frees the key. A claim that was taken over from a run of unknown outcome lapses
+    /// instead, so that the next request finds an unknown outcome as well, and not a new key.
+    pub(super) async fn free(&self) -> Heard {
+        if !self.continues.load(Relaxed) {
+            return self.release().await;
+        }
+        let lapsed = self.within_hold(self.store().renew(self.fence, LAPSES)).await.ok();
+        self.heard(lapsed)
+    }
+
     /// For a request whose handler does not run under this claim. The store may have the claim although its reply never came, or
-    /// may get it yet: left there it would count as a run of unknown outcome, although nothing ran.
+    /// may get it yet: left there it would count as a run of unknown outcome, although nothing ran. A claim that was taken over from a
+    /// run of unknown outcome is left there for that reason.
     pub(super) fn give_back(&self) {
-        if self.unheard.load(Relaxed) {
+        if self.unheard.load(Relaxed) && !self.continues.load(Relaxed) {
             self.shared.state.given_up.add(&self.shared, self.fence);
         }
     }

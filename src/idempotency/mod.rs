@@ -119,8 +119,10 @@
 //! The inner service is not kept ready while a request waits for its body, for the store, for another request or for a hook: a
 //! `concurrency_limit` below the layer has its place back meanwhile, and a clone of the service is polled until it is ready before
 //! the handler is called. If that readiness fails, the caller gets its error and the key is free; a caller that leaves before there
-//! is a place has executed nothing, and its key is free too. (After a run of unknown outcome was taken over, the claim lapses
-//! instead, so that the next run knows of the first.)
+//! is a place has executed nothing, and its key is free too.
+//!
+//! A claim that was taken over from a run of unknown outcome is never freed by a request that executed nothing, also not by
+//! [`NotExecuted`]: it lapses, so that the next request finds an unknown outcome again, and the run after it knows of the first.
 //!
 //! A claim whose handler never began is no unknown outcome: when the store did not answer `begin` in time, the claim is given back as
 //! soon as the store answers. From then on, as after [`NotExecuted`], the store lets no `begin` of that claim take the key, however late
@@ -136,7 +138,8 @@
 //! # gRPC
 //!
 //! The key is in the metadata. Unary calls are what it is for. What a server streams passes as it comes, and is kept if it ends
-//! within the limit. What a client streams is read to its end first, as one request under the limit: a call in which both sides
+//! within the limit. What a client streams is read to its end first, as one request under the limits of length and time (a client that
+//! pauses for longer than 10 s needs `with_read_timeouts`): a call in which both sides
 //! talk in turn must carry no key, since its handler would not run before the client has ended. Calls without a key pass untouched,
 //! whichever way they stream.
 //!

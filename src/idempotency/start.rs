@@ -28,8 +28,8 @@ pub(super) enum Start {
     Run(u32),
     /// The key is claimed, and what an earlier run came to was found out: to be recorded.
     Record(StoredResponse),
-    /// The store is down, and the handler runs all the same.
-    Open,
+    /// The store is down, and the handler runs all the same, as this attempt.
+    Open(u32),
     /// The handler does not run, and the caller gets this.
     Say(Said),
 }
@@ -43,7 +43,7 @@ impl Ledger {
         unknown: impl Fn(&Begin) -> Unknown,
     ) -> Start {
         let start = self.claim(begin, caller, unknown).await;
-        if matches!(start, Start::Open | Start::Say(_)) {
+        if matches!(start, Start::Open(_) | Start::Say(_)) {
             self.give_back();
         }
         start
@@ -59,6 +59,7 @@ impl Ledger {
         let state = &self.shared.state;
         let mut wait = None;
         let mut found = None;
+        let mut earlier = 0;
         loop {
             match self.begin(begin).await {
                 Ok(Begun::Acquired { attempt }) => {
@@ -78,7 +79,11 @@ impl Ledger {
                 Ok(Begun::Lapsed { stale, .. }) if state.given_up.has(stale) => begin.take_over = Some(stale),
                 Ok(Begun::Lapsed { stale, attempt }) => match &self.shared.config.on_unknown {
                     OnUnknown::Fail => return no(Refusal::Unknown),
-                    OnUnknown::Rerun => begin.take_over = Some(stale),
+                    OnUnknown::Rerun => {
+                        self.continues();
+                        earlier = attempt;
+                        begin.take_over = Some(stale);
+                    }
                     // somebody here is finding out already, or that run is not over
                     OnUnknown::Ask(_) if !state.runs.try_enter(self.fence) => {
                         if !self.look_again(&mut wait, caller).await {
@@ -92,13 +97,15 @@ impl Ledger {
                             Recovered::NotDone => {}
                             Recovered::Unknown => return no(Refusal::Unknown),
                         }
+                        self.continues();
+                        earlier = attempt;
                         begin.take_over = Some(stale);
                     }
                 },
                 Ok(Begun::Mismatch) => return no(Refusal::Mismatch),
                 Ok(Begun::Completed(recorded)) => return Start::Say(self.again(recorded)),
                 Err(error) if error.is_unreadable() => return Start::Say(self.unreadable(&error)),
-                Err(error) => return self.store_is_down(&error),
+                Err(error) => return self.store_is_down(&error, earlier, found),
             }
         }
     }
@@ -117,11 +124,17 @@ impl Ledger {
         })
     }
 
-    fn store_is_down(&self, error: &StoreError) -> Start {
+    /// `earlier`: how many attempts there were, as far as the store reported; `found`: what they came to, as a hook has found out.
+    fn store_is_down(&self, error: &StoreError, earlier: u32, found: Option<StoredResponse>) -> Start {
         let name = &*self.shared.state.name;
-        if self.shared.config.fail_open {
-            event!(WARN, "idempotency store down at begin: run without a claim", name = name, error = error.what());
-            return Start::Open;
+        match found {
+            // what was done is not done again, with or without a record
+            Some(found) if self.shared.config.fail_open => return Start::Say(Said::Again(found.cleaned())),
+            _ if self.shared.config.fail_open => {
+                event!(WARN, "idempotency store down at begin: run without a claim", name = name, error = error.what());
+                return Start::Open(earlier.saturating_add(1));
+            }
+            _ => {}
         }
         event!(WARN, "idempotency store down at begin: refused", name = name, error = error.what());
         Start::Say(Said::No(Refusal::StoreDown))

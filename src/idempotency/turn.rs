@@ -57,9 +57,9 @@ impl<E> NoTurn<E> {
 impl Ledger {
     /// The key is claimed, and its handler was not called. It is free for the next request, then the caller gets the reply.
     ///
-    /// A claim that was taken over from an earlier run is left to lapse: its next run has to know that there was one before.
-    pub(super) async fn not_begun<B, E>(&self, attempt: u32, why: NoTurn<E>, caller: Caller<B, E>) {
-        if attempt == 1 && self.release().await == Some(Fenced::Lost) {
+    /// A claim that was taken over from a run of unknown outcome lapses instead: its next run has to know of that one.
+    pub(super) async fn not_begun<B, E>(&self, why: NoTurn<E>, caller: Caller<B, E>) {
+        if self.free().await == Some(Fenced::Lost) {
             self.shared.state.count(result::LEASE_LOST);
             return caller.say(self.owners_answer().await);
         }

@@ -25,7 +25,12 @@ impl VerifyLayer {
 
     /// Deliveries signed by this scheme; it gives the layer its name.
     pub fn new(scheme: impl Scheme) -> Self {
-        let sources = scheme.sources().iter().map(|source| in_a_key(source)).collect();
+        let mut sources = scheme.sources();
+        if sources.is_empty() {
+            // without a source no key would be known at all
+            sources.push(scheme.name().to_owned());
+        }
+        let sources = sources.iter().map(|source| in_a_key(source)).collect();
         Self {
             name: scheme.name().into(),
             scheme: Arc::new(scheme),

@@ -46,7 +46,7 @@ pub trait Scheme: Debug + Send + Sync + 'static {
     ///
     /// Return one name for each secret, made with [`Secret::tag`](super::Secret::tag): senders with different secrets are then kept
     /// apart in one queue, and while a secret is changed the deliveries that the old one has signed stay known. Default: the name of
-    /// the scheme, under which all its senders are one.
+    /// the scheme, under which all its senders are one. An empty list counts as the default.
     fn sources(&self) -> Vec<String> {
         vec![self.name().to_owned()]
     }

@@ -75,6 +75,10 @@ async fn every_printed_command_about_records_shows_what_the_page_says() {
         }
         states.push((name(&begin.key), state));
     }
+    let freed = begin("f");
+    store.begin(freed).await.unwrap();
+    store.release(Fence { key: freed.key, token: freed.token }).await.unwrap();
+    states.push((name(&freed.key), "f"));
     let commands = commands("records");
     let [(look, told), (remove, _)] = commands.as_slice() else { panic!("two commands: {commands:?}") };
     let shell = Shell::new(&server);
@@ -86,7 +90,9 @@ async fn every_printed_command_about_records_shows_what_the_page_says() {
     for line in printed.lines() {
         let words: Vec<&str> = line.split(' ').collect();
         let [key, state, lapses] = words.as_slice() else { panic!("{line}") };
-        assert!(until.abs_diff(lapses.parse().unwrap()) < 60_000, "{line}: the lease ends at {until}");
+        // a key that is free has no lease
+        let is_lease = |lapses: &str| until.abs_diff(lapses.parse().unwrap()) < 60_000;
+        assert!(*state == "f" || is_lease(lapses), "{line}: the lease ends at {until}");
         seen.push(((*key).to_owned(), *state));
     }
     seen.sort_unstable();
@@ -99,7 +105,7 @@ async fn every_printed_command_about_records_shows_what_the_page_says() {
     let is_time = shown[2].len() == 15 && shown[2].bytes().all(|digit| digit.is_ascii_digit());
     assert!(shown.len() == 3 && shown[0].ends_with('…') && shown[1] == "r" && is_time, "{told}");
     let legend: Vec<&str> = legend.split(';').next().unwrap().split(',').map(str::trim).collect();
-    assert_eq!(legend, ["r running", "c complete", "n complete without its answer"]);
+    assert_eq!(legend, ["r running", "c complete", "n complete without its answer", "f free (gone after 3 min)"]);
 
     let running = name(&begin("r").key);
     assert!(remove.contains(shown[0]), "{remove}");

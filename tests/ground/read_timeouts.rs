@@ -52,6 +52,40 @@ async fn frames_without_data_are_no_progress() {
     assert_eq!(began.elapsed(), 10 * SECOND);
 }
 
+/// Such a body never waits, so that no other task would have its turn, the clock included.
+#[tokio::test(start_paused = true)]
+async fn frames_without_data_that_never_end_are_too_slow_and_leave_room_for_others() {
+    let trailers = || Ok::<_, Infallible>(Frame::trailers(http::HeaderMap::new()));
+    let empty = || Ok(Frame::data(Bytes::new()));
+    for frame in [empty as fn() -> _, trailers] {
+        let began = Instant::now();
+        let body = StreamBody::new(tokio_stream::iter(std::iter::repeat_with(frame)));
+        let others = async {
+            tokio::task::yield_now().await;
+            tokio::time::advance(11 * SECOND).await;
+        };
+        let (read, ()) = tokio::join!(read(body, 1000), others);
+        assert!(matches!(read, Err(Unread::TooSlow)));
+        assert_eq!(began.elapsed(), 11 * SECOND);
+    }
+}
+
+/// As after a pause of the process: the limit is over and the data is there, and the task that brings it had no turn yet.
+#[tokio::test(start_paused = true)]
+async fn data_that_is_there_when_the_limit_is_found_exceeded_counts() {
+    let (send, frames) = tokio::sync::mpsc::unbounded_channel();
+    let body = StreamBody::new(tokio_stream::wrappers::UnboundedReceiverStream::new(frames));
+    let reading = tokio::spawn(async move { read(body, 1000).await });
+    tokio::task::yield_now().await;
+    tokio::spawn(async move {
+        sleep(10 * SECOND).await;
+        send.send(Ok::<_, Infallible>(Frame::data(Bytes::from("late")))).unwrap();
+    });
+    tokio::task::yield_now().await;
+    tokio::time::advance(60 * SECOND).await;
+    assert_eq!(reading.await.unwrap().unwrap().data, "late");
+}
+
 #[tokio::test(start_paused = true)]
 async fn without_limits_a_body_takes_as_long_as_it_takes() {
     let whole = read_within(drip(3, 3600 * SECOND, 1), 1000, ReadTimeouts::UNLIMITED).await.unwrap();
@@ -78,6 +112,8 @@ fn limits_are_checked_when_they_are_made_and_read_from_files() {
     let some = read(r#"{"idle":"2s","bytes_per_second":1000}"#).unwrap();
     assert_eq!((some.idle(), some.total_for(1000)), (2 * SECOND, 31 * SECOND));
     assert_eq!(read(&serde_json::to_string(&some).unwrap()).unwrap(), some);
+    let off = ReadTimeouts::UNLIMITED;
+    assert_eq!(read(&serde_json::to_string(&off).unwrap()).unwrap(), off);
     for wrong in [r#"{"idle":"0s"}"#, r#"{"bytes_per_second":0}"#, r#"{"iddle":"1s"}"#] {
         assert!(read(wrong).is_err(), "{wrong}");
     }

@@ -47,6 +47,23 @@ async fn a_full_store_refuses_new_keys_and_evicts_nothing() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn an_answer_takes_the_room_of_records_that_have_expired() {
+    let store = MemoryStore::new().with_max_bytes(100_000);
+    for n in 0..64 {
+        let begin = begin(n);
+        store.begin(begin).await.unwrap();
+        complete(&store, &begin, vec![0; 1000], Duration::from_secs(60)).await;
+    }
+    tokio::time::sleep(Duration::from_secs(61)).await;
+    let large = begin(64);
+    store.begin(large).await.unwrap();
+    assert!(store.record_bytes() > 50_000, "nothing has swept so far");
+    assert_eq!(complete(&store, &large, vec![0; 90_000], HOUR).await, Fenced::Done);
+    assert!(matches!(store.get(large.key).await.unwrap(), Some(Recorded::Response(_))));
+    assert!(store.record_bytes() <= 100_000);
+}
+
+#[tokio::test(start_paused = true)]
 async fn an_answer_that_does_not_fit_is_recorded_as_not_retained() {
     let store = MemoryStore::new().with_max_bytes(3 * 256 + 100);
     let (small, large) = (begin(0), begin(1));

@@ -8,7 +8,7 @@ use axum::{body::Body, response::IntoResponse};
 use http::StatusCode;
 use http_body_util::BodyExt;
 use std::{sync::Arc, time::Duration};
-use steadfast::idempotency::{Claim, ClaimLost, IdempotencyLayer, NotExecuted, OnUnknown};
+use steadfast::idempotency::{Claim, ClaimLost, IdempotencyLayer, NotExecuted, OnUnknown, Recovered, StoredResponse};
 use tokio::{sync::Notify, time::sleep};
 use tower::ServiceExt;
 
@@ -219,4 +219,115 @@ async fn a_claim_that_is_kept_is_never_lost() {
         tokio::time::timeout(Duration::from_secs(300), claim.lost()).await.is_err().to_string()
     });
     assert_eq!(send(&app, request("k", "")).await.text(), "true");
+}
+
+/// A store whose key `k` has a run of unknown outcome, of a process that died.
+async fn after_a_death() -> Scripted {
+    let store = Scripted::default();
+    let dead = store.of_another_process();
+    dead.next(Call::Renew, vec![Fault::Fails; 1000]);
+    let (app, _) = app(over(dead).with_renew_for(Duration::ZERO), |_| std::future::pending::<()>());
+    leave(app.oneshot(request("k", "")));
+    sleep(Duration::from_secs(31)).await;
+    store
+}
+
+fn attempts(store: &Scripted, on_unknown: OnUnknown) -> (axum::Router, Runs) {
+    app(over(store.clone()).with_on_unknown(on_unknown), |request| async move {
+        request.extensions().get::<Claim>().unwrap().attempt().to_string()
+    })
+}
+
+/// The first begin finds the claim that lapsed, the next two are to take it over.
+#[tokio::test(start_paused = true)]
+async fn what_a_hook_found_done_is_not_run_when_the_store_fails_while_the_claim_is_taken_over() {
+    for faults in [[Fault::LosesReply; 2], [Fault::Hangs; 2], [Fault::Late(Duration::from_secs(10)); 2]] {
+        let store = after_a_death().await;
+        let found = || async { Recovered::Done(StoredResponse::new(StatusCode::CREATED, "found")) };
+        let (app, runs) = attempts(&store, OnUnknown::ask(move |_| found()));
+        store.next(Call::Begin, [Fault::None].into_iter().chain(faults));
+        assert_eq!(send(&app, request("k", "")).await.status, StatusCode::SERVICE_UNAVAILABLE);
+        sleep(Duration::from_secs(60)).await;
+        let seen = send(&app, request("k", "")).await;
+        assert_eq!((seen.status, runs.get()), (StatusCode::CREATED, 0), "{faults:?}: {}", seen.text());
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_run_after_a_failed_take_over_knows_of_the_run_of_unknown_outcome() {
+    let store = after_a_death().await;
+    let (app, _) = attempts(&store, OnUnknown::Rerun);
+    store.next(Call::Begin, [Fault::None, Fault::LosesReply, Fault::Fails]);
+    assert_eq!(send(&app, request("k", "")).await.status, StatusCode::SERVICE_UNAVAILABLE);
+    sleep(Duration::from_secs(60)).await;
+    assert_ne!(send(&app, request("k", "")).await.text(), "1", "it looks like the first run");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_second_run_that_did_nothing_leaves_the_key_to_the_next_run_and_not_free() {
+    let store = after_a_death().await;
+    let n = Runs::default();
+    let (app, _) = app(rerun(&store), move |request| {
+        let refuses = n.add() == 1;
+        async move {
+            if refuses {
+                return (StatusCode::TOO_MANY_REQUESTS, axum::Extension(NotExecuted)).into_response();
+            }
+            request.extensions().get::<Claim>().unwrap().attempt().to_string().into_response()
+        }
+    });
+    assert_eq!(send(&app, request("k", "")).await.status, StatusCode::TOO_MANY_REQUESTS);
+    sleep(Duration::from_millis(2)).await;
+    assert_eq!(send(&app, request("k", "")).await.text(), "3", "at once, and it knows of the run of unknown outcome");
+}
+
+/// Under `OnUnknown::Fail` a claim that lapses blocks its key for good.
+#[tokio::test(start_paused = true)]
+async fn a_claim_taken_over_from_one_that_was_given_up_is_free_again_when_its_run_does_nothing() {
+    let store = Scripted::default();
+    let n = Runs::default();
+    let (app, _) = app(over(store.clone()), move |_| {
+        let refuses = n.add() == 1;
+        async move {
+            if refuses {
+                return (StatusCode::TOO_MANY_REQUESTS, axum::Extension(NotExecuted)).into_response();
+            }
+            StatusCode::CREATED.into_response()
+        }
+    });
+    // it has the claim, its replies are lost, and it frees nothing for longer than the lease
+    store.next(Call::Begin, [Fault::LosesReply; 2]);
+    store.next(Call::Release, vec![Fault::Fails; 200]);
+    assert_eq!(send(&app, request("k", "")).await.status, StatusCode::SERVICE_UNAVAILABLE);
+    sleep(Duration::from_secs(31)).await;
+    assert_eq!(store.memory.records(), 1, "it is not given back yet");
+    store.clear();
+    assert_eq!(send(&app, request("k", "")).await.status, StatusCode::TOO_MANY_REQUESTS);
+    sleep(Duration::from_secs(60)).await;
+    assert_eq!(send(&app, request("k", "")).await.status, StatusCode::CREATED);
+}
+
+/// The store answers the first begin, and then it is away.
+#[tokio::test(start_paused = true)]
+async fn a_request_that_fails_open_does_not_run_what_a_hook_found_done_and_knows_its_attempt() {
+    let away = || [Fault::None, Fault::Fails, Fault::Fails];
+    let store = after_a_death().await;
+    let found = || async { Recovered::Done(StoredResponse::new(StatusCode::CREATED, "found")) };
+    let hook = OnUnknown::ask(move |_| found());
+    let (asks, runs) = app(over(store.clone()).with_on_unknown(hook).with_fail_open(), |_| async { "run" });
+    store.next(Call::Begin, away());
+    let seen = send(&asks, request("k", "")).await;
+    assert_eq!((seen.status, seen.text(), seen.replayed(), runs.get()), (StatusCode::CREATED, "found", true, 0));
+
+    let store = after_a_death().await;
+    let (app, _) = app(rerun(&store).with_fail_open(), |request| async move {
+        let claim = request.extensions().get::<Claim>().unwrap();
+        format!("{} {}", claim.is_open(), claim.attempt())
+    });
+    store.next(Call::Begin, away());
+    assert_eq!(
+        send(&app, request("k", "")).await.text(),
+        "true 2",
+        "its handler finds out what the first run has done"
+    );
 }

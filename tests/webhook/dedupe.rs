@@ -2,12 +2,13 @@
 
 use crate::support::{SECRET, github};
 use bytes::Bytes;
-use http::{Request, StatusCode};
+use http::{Request, StatusCode, request::Parts};
 use http_body_util::{BodyExt, Full};
+use std::time::SystemTime;
 use steadfast::{
     queue::{Claim, Filter, Queue, Reason, Settle},
     store::memory::MemoryStore,
-    webhook::{GitHub, Secret, VerifyLayer},
+    webhook::{GitHub, Scheme, Secret, Unverified, Verified, VerifyLayer},
 };
 use tower::{Layer, ServiceExt};
 
@@ -152,4 +153,41 @@ async fn layers_of_one_source_recognise_each_others_deliveries() {
     assert!(!is_duplicate(&queue, &first, &one, &[(DELIVERY, ID)]).await);
     assert!(is_duplicate(&queue, &second, &other, &[(DELIVERY, ID)]).await);
     assert!(!is_duplicate(&queue, &first.with_source("others"), &one, &[(DELIVERY, ID)]).await);
+}
+
+/// As where the old and the new secret are read from two settings that hold the same one.
+#[tokio::test]
+async fn a_secret_that_is_given_twice_is_one_source() {
+    let (queue, github) = (queue(), with_secret("one").or(Secret::new("one").unwrap()));
+    let layer = VerifyLayer::new(github.clone());
+    assert!(!is_duplicate(&queue, &layer, &github, &[(DELIVERY, ID)]).await);
+    assert!(is_duplicate(&queue, &layer, &github, &[(DELIVERY, ID)]).await);
+    assert!(is_duplicate(&queue, &VerifyLayer::new(with_secret("one")), &github, &[(DELIVERY, ID)]).await);
+}
+
+/// A scheme that names no source.
+#[derive(Debug)]
+struct NoSource(GitHub);
+
+impl Scheme for NoSource {
+    fn name(&self) -> &'static str {
+        "mine"
+    }
+
+    fn verify(&self, head: &Parts, body: &[u8], now: SystemTime) -> Result<Verified, Unverified> {
+        self.0.verify(head, body, now)
+    }
+
+    fn sources(&self) -> Vec<String> {
+        Vec::new()
+    }
+}
+
+#[tokio::test]
+async fn a_scheme_that_names_no_source_has_the_one_of_its_name() {
+    let (queue, layer) = (queue(), VerifyLayer::new(NoSource(github())));
+    assert!(!is_duplicate(&queue, &layer, &github(), &[(DELIVERY, ID)]).await);
+    assert!(is_duplicate(&queue, &layer, &github(), &[(DELIVERY, ID)]).await, "its keys were forgotten");
+    let named = VerifyLayer::new(github()).with_source("mine");
+    assert!(is_duplicate(&queue, &named, &github(), &[(DELIVERY, ID)]).await);
 }

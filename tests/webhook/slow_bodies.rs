@@ -188,3 +188,22 @@ async fn an_idempotency_layer_further_in_takes_what_was_verified_and_one_further
     let further_out = ServiceBuilder::new().layer(larger).layer(VerifyLayer::new(github())).service(queue.accept());
     assert_eq!(further_out.oneshot(push()).await.unwrap().status(), StatusCode::ACCEPTED);
 }
+
+/// The order that `docs/ordering.md` names, and the other one.
+#[tokio::test]
+async fn a_forged_delivery_takes_a_key_only_where_nobody_was_verified_before() {
+    let keyed = |mut request: Request<Full<Bytes>>| {
+        request.headers_mut().insert("idempotency-key", "k".parse().unwrap());
+        request
+    };
+    let forged = || keyed(crate::support::delivery(&[], "x"));
+    let genuine = || keyed(crate::support::signed(&github(), "x"));
+    let keys = || IdempotencyLayer::new(MemoryStore::new(), Scope::shared());
+    let queue = Queue::new("q", MemoryStore::new());
+    let inside = ServiceBuilder::new().layer(keys()).layer(VerifyLayer::new(github())).service(queue.accept());
+    let outside = ServiceBuilder::new().layer(VerifyLayer::new(github())).layer(keys()).service(queue.accept());
+    assert_eq!(inside.clone().oneshot(forged()).await.unwrap().status(), StatusCode::UNAUTHORIZED);
+    assert_eq!(inside.oneshot(genuine()).await.unwrap().status(), StatusCode::UNAUTHORIZED, "a replay");
+    assert_eq!(outside.clone().oneshot(forged()).await.unwrap().status(), StatusCode::UNAUTHORIZED);
+    assert_eq!(outside.oneshot(genuine()).await.unwrap().status(), StatusCode::ACCEPTED);
+}

@@ -171,6 +171,88 @@ async fn a_caller_that_vanishes_while_its_body_is_read_leaves_nothing() {
     assert_eq!(queue.stats().await.unwrap().open(), 0);
 }
 
+/// What comes on a connection that may be reset: a request may be on its way when the server closes.
+async fn all_of(stream: &mut TcpStream) -> String {
+    let mut text = Vec::new();
+    let mut part = [0; 4096];
+    while let Ok(read @ 1..) = timeout(SOON, stream.read(&mut part)).await.expect("it stays open") {
+        text.extend_from_slice(&part[..read]);
+    }
+    String::from_utf8(text).unwrap().to_lowercase()
+}
+
+/// The next request comes right behind: it is answered, or the end was announced. Nothing of a body is taken for a request.
+#[tokio::test]
+async fn behind_each_refusal_the_next_request_is_answered_or_the_end_was_announced() {
+    let (queue, address) = serve().await;
+    let last = head("/open", "content-length: 2\r\nconnection: close\r\n") + "hi";
+    let smuggled = "GET /smuggled HTTP/1.1\r\nhost: x\r\n\r\n";
+    let sized = |bytes: usize| format!("content-length: {bytes}\r\n");
+    let whole = |path: &str, bytes: usize| head(path, &sized(bytes)) + &smuggled.repeat(bytes)[..bytes];
+    let chunked = |path: &str, body: &str| head(path, "transfer-encoding: chunked\r\n") + body;
+    let twice = "idempotency-key: other\r\ncontent-length: 5\r\n";
+    let expects = |bytes: usize| sized(bytes) + "expect: 100-continue\r\n";
+    for (request, status, is_usable) in [
+        (whole("/hooks", 0), 401, true),
+        (whole("/hooks", 1000), 401, true),
+        (chunked("/hooks", "0\r\n\r\n"), 401, true),
+        (chunked("/hooks", "5\r\nhello\r\n0\r\nx-trailer: 1\r\n\r\n"), 401, true),
+        (head("/hooks", &expects(5)) + "hello", 401, true),
+        (whole("/hooks", 1001), 413, true),
+        (whole("/hooks", 4000), 413, true),
+        (whole("/hooks", 4001), 413, false),
+        (head("/hooks", &expects(4001)) + &smuggled.repeat(200)[..4001], 413, false),
+        (chunked("/hooks", &format!("fa0\r\n{}\r\n0\r\n\r\n", &smuggled.repeat(200)[..4000])), 413, true),
+        (chunked("/hooks", &format!("fa1\r\n{}\r\n0\r\n\r\n", &smuggled.repeat(200)[..4001])), 413, false),
+        (whole("/open", 5).replace("POST", "PUT"), 405, true),
+        (whole("/open", 0).replace("POST", "GET"), 405, true),
+        (head("/open", "").replace("POST", "HEAD"), 405, true),
+        (chunked("/open", "5\r\nhello\r\n0\r\n\r\n").replace("POST", "DELETE"), 405, true),
+        (head("/open", &expects(5)).replace("POST", "PUT") + "hello", 405, false),
+        (head("/pay", twice) + "hello", 400, true),
+        (
+            head("/pay", twice).replace("content-length: 5", "transfer-encoding: chunked") + "5\r\nhello\r\n0\r\n\r\n",
+            400,
+            true,
+        ),
+    ] {
+        let named = request[..request.len().min(140)].to_owned();
+        let answer = all_of(&mut connect(address, &(request + &last)).await).await;
+        let answer = answer.replace("http/1.1 100 continue\r\n\r\n", "");
+        assert!(answer.starts_with(&format!("http/1.1 {status} ")), "{named}: {answer}");
+        let answers = answer.matches("http/1.1 ").count();
+        if is_usable {
+            assert!(answers == 2 && answer.contains("http/1.1 202 "), "{named}: {answer}");
+        } else {
+            assert_eq!(answers, 1, "{named}: {answer}");
+        }
+    }
+    drop(queue);
+}
+
+/// As a decoder that finds the first bytes of a body broken, and reads no further.
+#[tokio::test]
+async fn a_body_that_a_layer_further_out_cannot_decode_ends_its_connection_and_says_so() {
+    let queue = Queue::new("q", MemoryStore::new());
+    let broken = axum::middleware::map_request(|request: http::Request<axum::body::Body>| async {
+        request.map(|unread| {
+            let rest = unread.into_data_stream();
+            let rest = tokio_stream::StreamExt::map(rest, |data| data.map_err(std::io::Error::other));
+            let failed = tokio_stream::once(Err(std::io::Error::other("corrupt deflate stream")));
+            axum::body::Body::from_stream(tokio_stream::StreamExt::chain(failed, rest))
+        })
+    });
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let address = listener.local_addr().unwrap();
+    let app = hooks(&queue).layer(broken);
+    tokio::spawn(async move { axum::serve(listener, app).await });
+    for path in ["/hooks", "/open", "/pay"] {
+        let answer = until_closed(&mut connect(address, &(head(path, "content-length: 900\r\n") + "x")).await).await;
+        assert!(answer.starts_with("http/1.1 400 ") && answer.contains("connection: close"), "{path}: {answer}");
+    }
+    assert_eq!(queue.stats().await.unwrap().open(), 0);
+}
+
 /// Over HTTP/2: a window of nothing, so that the bodies of responses cannot be sent.
 async fn over_http2(address: SocketAddr) -> (http::Response<hyper::body::Incoming>, impl Sized) {
     let io = TokioIo::new(TcpStream::connect(address).await.unwrap());

@@ -244,10 +244,17 @@ impl Records {
         Fenced::Done
     }
 
+    /// Removes expired records, of all shards, until there is room for an answer of so many bytes, or none is left.
+    fn make_room(&self, bytes: usize) {
+        let has_room = || self.bytes.load(Relaxed).saturating_add(bytes) <= self.max_bytes.load(Relaxed);
+        while !has_room() && self.sweep(SHARDS) > 0 {}
+    }
+
     fn complete(&self, fence: Fence, recorded: Recorded, keep: Duration) -> Fenced {
         // before the lock: the bytes of a response may have an owner, whose drop is foreign
         let bytes = size(&recorded);
         let recorded = Kept::from(recorded);
+        self.make_room(bytes);
         self.fenced(fence, |mut running, expiry, now| {
             let (recorded, bytes) = if self.reserve(0, bytes) { (recorded, bytes) } else { (Kept::NotRetained, 0) };
             let until = later(now, keep);

@@ -102,7 +102,7 @@
 //! <!-- redis: records -->
 //! ```sh
 //! redis-cli --scan --pattern 'steadfast:*' | while read k; do echo "$k $(redis-cli GETRANGE $k 2 2) $(redis-cli GETRANGE $k 62 76)"; done
-//! # steadfast:9f86… r 001764000000000      r running, c complete, n complete without its answer; lease until, in ms since 1970
+//! # steadfast:9f86… r 001764000000000      r running, c complete, n complete without its answer, f free (gone after 3 min); of r: lease until, in ms since 1970
 //! redis-cli DEL steadfast:9f86…          # that key may run again
 //! ```
 //!
