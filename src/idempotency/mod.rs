@@ -85,7 +85,7 @@
 //! | is malformed, or there more than once | 400 `malformed idempotency key` | | `INVALID_ARGUMENT` | mend the client |
 //! | is missing where one is required | 400 `idempotency key missing` | | `INVALID_ARGUMENT` | mend the client |
 //! | came with a body over the limit | 413 `request too large` | | `RESOURCE_EXHAUSTED` | mend the client |
-//! | came with a body that stopped, or took too long in all | 408 `request body too slow` | | `DEADLINE_EXCEEDED` | the same again |
+//! | came with a body that stopped, or took too long in all | 408 `request body too slow` | | `UNAVAILABLE` | the same again |
 //! | came while the store was down | 503 `idempotency store unavailable` | 1 | UNAVAILABLE | the same again |
 //! | is completed, its record cannot be read here (another seal, a newer version, damage) | 503 `idempotency record unreadable` | 1 | UNAVAILABLE | the same again; never run again |
 //! | came to a handler that panicked, or an inner error, before | 500 `handler panicked`, `handler failed`, replayed | | INTERNAL | ask what was done |

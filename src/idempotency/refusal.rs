@@ -10,7 +10,6 @@ const REPLAYED: HeaderName = HeaderName::from_static("idempotent-replayed");
 const SOON: Duration = Duration::from_secs(1);
 
 const INVALID_ARGUMENT: i32 = 3;
-const DEADLINE_EXCEEDED: i32 = 4;
 const FAILED_PRECONDITION: i32 = 9;
 const UNAVAILABLE: i32 = 14;
 
@@ -98,7 +97,7 @@ impl Refusal {
             Self::TooLarge => Problem::new(StatusCode::PAYLOAD_TOO_LARGE, "request too large"),
             Self::TooSlow => Problem::new(StatusCode::REQUEST_TIMEOUT, "request body too slow")
                 .with_detail("nothing was executed")
-                .with_grpc_code(DEADLINE_EXCEEDED),
+                .with_grpc_code(UNAVAILABLE),
             Self::BrokenOff => Problem::new(StatusCode::BAD_REQUEST, "request body broke off"),
             Self::InFlight => conflict("request in flight")
                 .with_detail("the first request with this key has not been answered yet")

@@ -107,9 +107,9 @@ impl<B: Backoff> Backoff for UserBackoff<B> {
     }
 }
 
-/// How long a worker waits before it asks a store again that failed: short, it is on this side.
+/// How long a worker waits before it asks a store again that failed: short, so that it works again soon after an outage.
 pub(super) fn store_backoff() -> Exponential {
-    backoff(Duration::from_millis(100), Duration::from_secs(5)).with_jitter(Jitter::Equal)
+    backoff(Duration::from_millis(100), Duration::from_secs(2)).with_jitter(Jitter::Equal)
 }
 
 fn backoff(min: Duration, max: Duration) -> Exponential {

@@ -193,7 +193,7 @@
 //! | [`StoreError`](crate::error::StoreError) of `enqueue` | not stored, or stored and the answer was lost | enqueue again, with a dedupe key |
 //! | [`Undecodable`] | a service's word for a body that is not what it should be | mend the sender, then redrive |
 //!
-//! A worker has no error: a store that fails makes it pause (100 ms doubling to 5 s), and so does a service that cannot become ready.
+//! A worker has no error: a store that fails makes it pause (100 ms doubling to 2 s), and so does a service that cannot become ready.
 //! A panic never ends it. In `poll_ready`, or when the service is cloned, it is a service that cannot become ready: nothing is
 //! claimed, and a fresh clone is asked after the pause. A panic of a drop is ignored, one of a store is an error of the store, one
 //! of a backoff is replaced by the default backoff, and a shutdown signal that panics is a shutdown.
