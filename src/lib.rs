@@ -123,6 +123,7 @@ mod foreign;
 pub mod guide;
 #[cfg(feature = "idempotency")]
 pub mod idempotency;
+mod panic;
 pub mod place;
 #[cfg(feature = "queue")]
 pub mod queue;
@@ -135,6 +136,14 @@ pub mod setting;
 #[cfg(all(feature = "retry", feature = "circuit-breaker", feature = "idempotency"))]
 pub mod stack;
 pub mod store;
+#[cfg(any(
+    feature = "circuit-breaker",
+    feature = "idempotency",
+    feature = "postgres",
+    feature = "queue",
+    feature = "sqlite",
+    feature = "testing"
+))]
 mod sync;
 pub mod telemetry;
 #[cfg(feature = "testing")]

@@ -10,8 +10,8 @@ use super::{
 use crate::{
     classify::{Outcome, Record, Recorder, Ticket, Verdict},
     error::Refused,
+    panic::unharmed,
     registry::{Entry, Registry, Value, registry},
-    sync::unharmed,
 };
 use std::{
     fmt,

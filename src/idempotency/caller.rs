@@ -5,12 +5,11 @@ use super::{
     body::Sent,
     refusal::{Refusal, Said},
 };
-use crate::error::BoxError;
+use crate::{error::BoxError, panic::Panic};
 use bytes::Bytes;
 use http::{HeaderMap, Response, response::Parts};
 use http_body::{Frame, SizeHint};
 use std::{
-    any::Any,
     sync::Arc,
     task::{Context, Poll},
 };
@@ -20,7 +19,7 @@ use tokio::sync::{mpsc, oneshot};
 #[expect(clippy::large_enum_variant, reason = "it is moved once; a box would be one more allocation for each request")]
 pub(super) enum Reply<B, E> {
     Result(Result<Response<IdempotencyBody<B>>, E>),
-    Panic(Box<dyn Any + Send>),
+    Panic(Panic),
 }
 
 /// Nobody may be there any more: then what is told is dropped.

@@ -242,7 +242,6 @@ mod job;
 mod key;
 mod layer;
 mod ledger;
-mod panic;
 mod pause;
 mod pump;
 mod record;

@@ -5,10 +5,9 @@ use super::{
     body::{Sent, at_least},
     caller::{Caller, Listener},
     ledger::Ledger,
-    panic::caught,
     state::result,
 };
-use crate::error::BoxError;
+use crate::{error::BoxError, panic::caught};
 use bytes::{Bytes, BytesMut};
 use http::{HeaderMap, Response, StatusCode, header, response::Parts};
 use http_body::{Body, Frame, SizeHint};

@@ -1,8 +1,9 @@
 use super::{Fence, StoreKey, Token};
+use crate::sync::Lock;
 use std::{
     collections::{HashMap, hash_map::Entry},
     sync::{
-        Arc, Mutex, MutexGuard, PoisonError,
+        Arc,
         atomic::{AtomicUsize, Ordering::Relaxed},
     },
 };
@@ -12,7 +13,7 @@ use tokio::sync::watch;
 #[derive(Default)]
 pub(super) struct Runs {
     /// Those of its other names too.
-    keys: Arc<Mutex<HashMap<StoreKey, Run>>>,
+    keys: Arc<Lock<HashMap<StoreKey, Run>>>,
     waiting: AtomicUsize,
 }
 
@@ -34,49 +35,43 @@ impl Runs {
         Self { keys: self.keys.clone(), waiting: AtomicUsize::new(0) }
     }
 
-    fn keys(&self) -> MutexGuard<'_, HashMap<StoreKey, Run>> {
-        self.keys.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
     /// This token's from now on. Who waited for the one before looks again.
     pub(super) fn enter(&self, fence: Fence) {
-        let mut keys = self.keys();
-        let is_new = keys.get(&fence.key).is_none_or(|run| run.token != fence.token);
-        let before = if is_new { keys.insert(fence.key, Run { token: fence.token, end: None }) } else { None };
-        drop(keys);
+        let before = self.keys.with(|keys| {
+            let is_new = keys.get(&fence.key).is_none_or(|run| run.token != fence.token);
+            if is_new { keys.insert(fence.key, Run { token: fence.token, end: None }) } else { None }
+        });
         drop(before);
     }
 
     /// This token's from now on, if nobody is at work on the key.
     pub(super) fn try_enter(&self, fence: Fence) -> bool {
-        match self.keys().entry(fence.key) {
+        self.keys.with(|keys| match keys.entry(fence.key) {
             Entry::Occupied(run) => run.get().token == fence.token,
             Entry::Vacant(free) => {
                 free.insert(Run { token: fence.token, end: None });
                 true
             }
-        }
+        })
     }
 
     /// Wakes those who wait for it, if it is still this token's.
     pub(super) fn leave(&self, fence: Fence) {
-        let mut keys = self.keys();
-        let is_there = keys.get(&fence.key).is_some_and(|run| run.token == fence.token);
-        let run = if is_there { keys.remove(&fence.key) } else { None };
-        if keys.capacity() > SMALL && keys.len() < keys.capacity() / 8 {
-            let left = keys.len();
-            keys.shrink_to(left * 2);
-        }
-        drop(keys);
-        // nobody is woken under the lock
+        let run = self.keys.with(|keys| {
+            let is_there = keys.get(&fence.key).is_some_and(|run| run.token == fence.token);
+            let run = if is_there { keys.remove(&fence.key) } else { None };
+            if keys.capacity() > SMALL && keys.len() < keys.capacity() / 8 {
+                keys.shrink_to(keys.len() * 2);
+            }
+            run
+        });
+        // wakes the tasks that wait for it
         drop(run);
     }
 
     /// Its end, if the key is at work here: `changed` then fails.
     pub(super) fn end(&self, key: StoreKey) -> Option<watch::Receiver<()>> {
-        let mut keys = self.keys();
-        let run = keys.get_mut(&key)?;
-        Some(run.end.get_or_insert_with(|| watch::channel(()).0).subscribe())
+        self.keys.with(|keys| Some(keys.get_mut(&key)?.end.get_or_insert_with(|| watch::channel(()).0).subscribe()))
     }
 
     /// One more that waits, if that is not too many.

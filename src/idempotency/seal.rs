@@ -1,5 +1,8 @@
-use super::{Recorded, StoreKey, StoredResponse, panic::caught};
-use crate::error::{BoxError, StoreError};
+use super::{Recorded, StoreKey, StoredResponse};
+use crate::{
+    error::{BoxError, StoreError},
+    panic::caught,
+};
 use bytes::Bytes;
 use http::{HeaderName, HeaderValue, StatusCode};
 use std::{fmt, sync::Arc};

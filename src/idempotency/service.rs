@@ -19,7 +19,6 @@ use std::{
     fmt,
     future::poll_fn,
     mem,
-    panic::resume_unwind,
     sync::Arc,
     task::{Context, Poll},
 };
@@ -130,7 +129,7 @@ where
     match told.await {
         Ok(Reply::Result(result)) => result,
         // recorded; what is outside sees it as it would without this layer
-        Ok(Reply::Panic(payload)) => resume_unwind(payload),
+        Ok(Reply::Panic(panic)) => panic.resume(),
         Err(_) => Ok(shared.refuse(Refusal::CutOff, grpc)),
     }
 }

@@ -5,12 +5,11 @@ use super::{
     Begin, Begun, InFlight, OnUnknown, Recover, Recovered, StoredResponse, Unknown,
     caller::Caller,
     ledger::Ledger,
-    panic::Caught,
     pause::Pause,
     refusal::{Refusal, Said},
     runs::Waits,
 };
-use crate::{attempt::deadline_after, error::StoreError, telemetry::event};
+use crate::{attempt::deadline_after, error::StoreError, panic::Caught, telemetry::event};
 use std::{
     future::{pending, poll_fn},
     pin::pin,

@@ -5,11 +5,13 @@ use super::{
     Claim, Fenced,
     caller::{Caller, Reply},
     ledger::Ledger,
-    panic::{Payload, caught},
     refusal::Refusal,
     state::result,
 };
-use crate::readied::Readied;
+use crate::{
+    panic::{Panic, caught},
+    readied::Readied,
+};
 use std::{future::poll_fn, task::Poll};
 use tokio::time::Instant;
 use tower_service::Service;
@@ -18,7 +20,7 @@ use tower_service::Service;
 pub(super) enum NoTurn<E> {
     /// Its readiness failed.
     Failed(E),
-    Panicked(Payload),
+    Panicked(Panic),
     /// The caller left before there was a place.
     Left,
 }

@@ -1,8 +1,14 @@
 mod keep;
 mod receive;
 
-use super::{NewMessage, Queue, panic::caught};
-use crate::{body::ReadTimeouts, dedupe::DedupeKeys, error::BoxFuture, telemetry::event};
+use super::{NewMessage, Queue};
+use crate::{
+    body::ReadTimeouts,
+    dedupe::DedupeKeys,
+    error::BoxFuture,
+    panic::{Panic, caught},
+    telemetry::event,
+};
 use bytes::Bytes;
 use http::{HeaderMap, Method, Request, Response, request::Parts};
 use http_body::Body;
@@ -153,9 +159,14 @@ impl Accept {
             ..NewMessage::default()
         });
         let changed = self.queue.counters().is_unmade(made.is_err());
-        let failed = |panic: String| {
+        let failed = |panic: Panic| {
             if changed {
-                event!(ERROR, "accept() stores nothing: a closure panicked", queue = self.queue.name(), error = panic);
+                event!(
+                    ERROR,
+                    "accept() stores nothing: a closure panicked",
+                    queue = self.queue.name(),
+                    error = panic.to_string()
+                );
             }
         };
         made.map_err(failed).ok()

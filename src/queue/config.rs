@@ -1,6 +1,6 @@
-use super::panic::caught;
 use crate::{
     backoff::{Backoff, Exponential, Jitter},
+    panic::caught,
     telemetry::event,
 };
 use std::{
@@ -100,7 +100,11 @@ impl<B: Backoff> Backoff for UserBackoff<B> {
         let changed = self.panics.swap(own.is_err(), Relaxed) != own.is_err();
         own.unwrap_or_else(|panic| {
             if changed {
-                event!(ERROR, "the backoff of a worker panicked: the default one takes its place", error = panic);
+                event!(
+                    ERROR,
+                    "the backoff of a worker panicked: the default one takes its place",
+                    error = panic.to_string()
+                );
             }
             message_backoff().delay(retry, previous, random)
         })

@@ -1,9 +1,6 @@
 use super::Stats;
-use crate::registry::Value;
-use std::sync::{
-    Mutex, PoisonError,
-    atomic::{AtomicBool, AtomicU64, Ordering::Relaxed},
-};
+use crate::{registry::Value, sync::Lock};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering::Relaxed};
 
 /// What this process did with a queue, for the registry.
 #[derive(Default)]
@@ -21,7 +18,7 @@ pub(super) struct Counters {
     unmade: AtomicBool,
     /// The last enqueue was not stored.
     failing: AtomicBool,
-    found: Mutex<Option<Stats>>,
+    found: Lock<Option<Stats>>,
 }
 
 impl Counters {
@@ -49,7 +46,7 @@ impl Counters {
     }
 
     pub(super) fn found(&self, stats: Stats) {
-        *self.found.lock().unwrap_or_else(PoisonError::into_inner) = Some(stats);
+        self.found.with(|found| *found = Some(stats));
     }
 
     pub(super) fn state(&self) -> Vec<(&'static str, Value)> {
@@ -65,7 +62,7 @@ impl Counters {
             ("dead_total", of(&self.dead)),
             ("lease_lost_total", of(&self.lost)),
         ];
-        if let Some(stats) = *self.found.lock().unwrap_or_else(PoisonError::into_inner) {
+        if let Some(stats) = self.found.with(|found| *found) {
             state.extend([
                 ("ready", stats.ready.into()),
                 ("scheduled", stats.scheduled.into()),

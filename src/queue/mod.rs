@@ -250,7 +250,6 @@ mod handle;
 mod history;
 mod letter;
 mod message;
-mod panic;
 mod report;
 mod store;
 mod to_http;

@@ -6,6 +6,7 @@ mod leases;
 mod pause;
 mod run;
 mod shutdown;
+mod store_call;
 mod sweep;
 mod trouble;
 

@@ -52,18 +52,32 @@ impl Borrowed {
 
     /// All of them, or none.
     pub(super) fn withdraw(&self, retries: u32) -> bool {
-        for taken in 0..retries {
+        let mut taken = Taken { of: self, retries: 0 };
+        while taken.retries < retries {
             let unused = self.unused.fetch_update(Relaxed, Relaxed, |unused| unused.checked_sub(1)).is_ok();
             if !unused && !self.fund.withdraw() {
-                self.refund(taken);
                 return false;
             }
+            taken.retries += 1;
         }
+        taken.retries = 0;
         true
     }
 
     pub(super) fn refund(&self, retries: u32) {
         self.unused.fetch_add(retries, Relaxed);
+    }
+}
+
+/// What is refunded unless all of it was withdrawn, also where the fund panics.
+struct Taken<'a> {
+    of: &'a Borrowed,
+    retries: u32,
+}
+
+impl Drop for Taken<'_> {
+    fn drop(&mut self) {
+        self.of.refund(self.retries);
     }
 }
 

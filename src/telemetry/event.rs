@@ -7,7 +7,7 @@ macro_rules! event {
     ($level:ident, $message:literal $(, $($field:ident).+ = $value:expr)* $(,)?) => {{
         #[cfg(feature = "tracing")]
         if tracing::Level::$level <= tracing::level_filters::LevelFilter::current() {
-            $crate::sync::unharmed(|| {
+            $crate::panic::unharmed(|| {
                 tracing::event!(target: "steadfast", tracing::Level::$level, $($($field).+ = $value,)* $message);
             });
         }

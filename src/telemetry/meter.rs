@@ -2,7 +2,7 @@
 #![allow(dead_code, reason = "each pattern uses its own of them")]
 
 #[cfg(feature = "metrics")]
-use crate::sync::unharmed;
+use crate::panic::unharmed;
 use std::sync::Arc;
 
 /// Adds to a counter. `label`: one more label besides `name`.

@@ -1,4 +1,8 @@
-use crate::{attempt::Attempt, classify::Reported, queue::panic::caught};
+use crate::{
+    attempt::Attempt,
+    classify::Reported,
+    panic::{Panic, caught},
+};
 use pin_project_lite::pin_project;
 use std::{
     mem,
@@ -7,8 +11,8 @@ use std::{
 };
 
 pin_project! {
-    /// Polls with the deadline of the attempt in scope, keeps what the layers below report of theirs, and returns a panic as its
-    /// message.
+    /// Polls with the deadline of the attempt in scope, keeps what the layers below report of theirs, and returns a panic as an
+    /// error.
     pub(super) struct Guarded<F> {
         #[pin]
         inner: F,
@@ -24,7 +28,7 @@ impl<F> Guarded<F> {
 }
 
 impl<F: Future> Future for Guarded<F> {
-    type Output = Result<(F::Output, Reported), String>;
+    type Output = Result<(F::Output, Reported), Panic>;
 
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
         let this = self.project();

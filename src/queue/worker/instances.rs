@@ -4,10 +4,8 @@ use super::run::Context;
 use crate::{
     classify::of_error,
     error::BoxError,
-    queue::{
-        Message,
-        panic::{Contained, caught},
-    },
+    panic::{Contained, Panic, caught},
+    queue::Message,
 };
 use std::{future::poll_fn, task::Poll, time::Duration};
 use tokio::{task::JoinSet, time::timeout};
@@ -39,7 +37,7 @@ impl Unready {
         read.and_then(|read| read).unwrap_or_else(|panic| Self::panicked(&panic))
     }
 
-    fn panicked(panic: &str) -> Self {
+    fn panicked(panic: &Panic) -> Self {
         Self { error: format!("panicked: {panic}"), hint: Duration::ZERO }
     }
 }

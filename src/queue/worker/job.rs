@@ -1,17 +1,15 @@
 //! One message: its attempt, and what the store is told of it.
 
 use super::{
-    guard::Guarded, instances::Instance, judge::judge, leases::Leases, pause::Pause, run::Context, trouble::Trouble,
+    guard::Guarded, instances::Instance, judge::judge, leases::Leases, pause::Pause, run::Context,
+    store_call::of_store, trouble::Trouble,
 };
 use crate::{
     attempt::{Attempt, deadline_after},
     classify::Failure,
     error::{BoxError, Refused},
-    queue::{
-        Attempted, IntoReport, Lease, Message, Report, Settle,
-        counters::Counters,
-        panic::{Caught, Contained, caught, of_store},
-    },
+    panic::{Caught, Contained, Panic, caught},
+    queue::{Attempted, IntoReport, Lease, Message, Report, Settle, counters::Counters},
     telemetry::{count, event, names, observe},
 };
 use std::{sync::Arc, time::Duration};
@@ -55,9 +53,9 @@ where
     }
 }
 
-/// The report, and which layer refused; or the message of a panic. The call itself may panic, and may ask for its deadline. A
+/// The report, and which layer refused; or a panic. The call itself may panic, and may ask for its deadline. A
 /// panic of a drop afterwards changes nothing: the call has ended.
-async fn call<S>(mut service: Instance<S>, message: Message) -> Result<(Report, Option<String>), String>
+async fn call<S>(mut service: Instance<S>, message: Message) -> Result<(Report, Option<String>), Panic>
 where
     S: Service<Message>,
     S::Response: IntoReport,
@@ -77,11 +75,8 @@ where
 
 fn conclude(context: &Context, lease: Lease, before: (u32, u32), report: &Report, duration: Duration) -> Settle {
     let (queue, outcome) = (&context.queue, report.verdict().outcome().as_str());
-    // a recorder is the user's: its panic must not leave the message unsettled
-    let _ = caught(|| {
-        count(names::QUEUE_ATTEMPTS, queue.shared_name(), ("outcome", outcome));
-        observe(names::QUEUE_ATTEMPT_SECONDS, queue.shared_name(), duration.as_secs_f64());
-    });
+    count(names::QUEUE_ATTEMPTS, queue.shared_name(), ("outcome", outcome));
+    observe(names::QUEUE_ATTEMPT_SECONDS, queue.shared_name(), duration.as_secs_f64());
     let attempted = Attempted {
         attempt: lease.attempt,
         // a store puts its own time here

@@ -1,13 +1,11 @@
-use super::{run::Context, trouble::Trouble};
+use super::{run::Context, store_call::of_store, trouble::Trouble};
 use crate::{
-    queue::{Lease, LeaseLost, MessageId, counters::Counters, panic::of_store},
+    queue::{Lease, LeaseLost, MessageId, counters::Counters},
+    sync::Lock,
     telemetry::event,
     token::Token,
 };
-use std::{
-    collections::HashMap,
-    sync::{Arc, Mutex, MutexGuard, PoisonError},
-};
+use std::{collections::HashMap, sync::Arc};
 use tokio::{
     sync::oneshot,
     time::{Instant, MissedTickBehavior, interval_at, timeout},
@@ -21,7 +19,7 @@ const EXTEND: &str = "extending leases";
 /// The leases of everything that is running: extended together, one call to the store for all of them.
 #[derive(Default)]
 pub(super) struct Leases {
-    held: Mutex<HashMap<Name, (Lease, oneshot::Sender<()>)>>,
+    held: Lock<HashMap<Name, (Lease, oneshot::Sender<()>)>>,
 }
 
 /// One lease: extended until this is dropped.
@@ -34,17 +32,12 @@ pub(super) struct Held {
 type Name = (MessageId, Token);
 
 impl Leases {
-    fn lock(&self) -> MutexGuard<'_, HashMap<Name, (Lease, oneshot::Sender<()>)>> {
-        self.held.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
     /// The receiver is told when the lease is lost.
     pub(super) fn hold(context: &Arc<Context>, lease: Lease) -> (Held, oneshot::Receiver<()>) {
         let (tell, lost) = oneshot::channel();
         let name = (lease.id, lease.token);
-        // what it replaces is dropped after the lock: it wakes an attempt
-        let replaced = context.leases.lock().insert(name, (lease, tell));
-        drop(replaced);
+        // the sender that it replaces wakes an attempt when it is dropped
+        drop(context.leases.held.with(|held| held.insert(name, (lease, tell))));
         (Held { leases: context.clone(), name }, lost)
     }
 
@@ -59,7 +52,7 @@ impl Leases {
         thirds.set_missed_tick_behavior(MissedTickBehavior::Delay);
         loop {
             thirds.tick().await;
-            let held: Vec<Lease> = context.leases.lock().values().map(|(lease, _)| *lease).collect();
+            let held: Vec<Lease> = context.leases.held.with(|held| held.values().map(|(lease, _)| *lease).collect());
             if held.is_empty() {
                 continue;
             }
@@ -78,7 +71,7 @@ impl Leases {
 
     /// One that is not held any more was settled in the meantime.
     fn lose(&self, context: &Context, lease: Lease) {
-        let held = self.lock().remove(&(lease.id, lease.token));
+        let held = self.held.with(|held| held.remove(&(lease.id, lease.token)));
         if let Some((_, tell)) = held {
             Counters::add(&context.queue.counters().lost);
             event!(
@@ -95,8 +88,7 @@ impl Leases {
 
 impl Drop for Held {
     fn drop(&mut self) {
-        // not in one statement: the guard would live until its end, and the sender wakes an attempt when it is dropped
-        let held = self.leases.leases.lock().remove(&self.name);
-        drop(held);
+        // the sender wakes an attempt when it is dropped
+        drop(self.leases.leases.held.with(|held| held.remove(&self.name)));
     }
 }

@@ -6,6 +6,7 @@ use super::{
     leases::Leases,
     pause::Pause,
     shutdown::Shutdown,
+    store_call::of_store,
     sweep,
     trouble::Trouble,
 };
@@ -13,11 +14,8 @@ use crate::{
     attempt::deadline_after,
     backoff::Random,
     error::{BoxError, StoreError},
-    queue::{
-        Claim, IntoReport, Message, Queue, Settle,
-        config::Config,
-        panic::{Caught, Contained, of_store},
-    },
+    panic::{Caught, Contained},
+    queue::{Claim, IntoReport, Message, Queue, Settle, config::Config},
     telemetry::event,
 };
 use std::{

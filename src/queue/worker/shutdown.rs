@@ -1,7 +1,4 @@
-use crate::{
-    queue::{Queue, panic::Caught},
-    telemetry::event,
-};
+use crate::{panic::Caught, queue::Queue, telemetry::event};
 use pin_project_lite::pin_project;
 use std::{
     pin::Pin,
@@ -33,7 +30,7 @@ impl<F: Future<Output = ()>> Future for Shutdown<'_, F> {
                 ERROR,
                 "the shutdown signal of a worker panicked: the worker stops",
                 queue = this.queue.name(),
-                error = panic
+                error = panic.to_string()
             );
         }
         Poll::Ready(())

@@ -1,7 +1,7 @@
 //! Removes done messages and expired dedupe keys from the store.
 
-use super::{run::Context, trouble::Trouble};
-use crate::{error::StoreError, queue::panic::of_store};
+use super::{run::Context, store_call::of_store, trouble::Trouble};
+use crate::error::StoreError;
 use std::{sync::Arc, time::Duration};
 use tokio::time::{Instant, sleep, timeout_at};
 

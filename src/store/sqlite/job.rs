@@ -2,8 +2,7 @@
 //! `F`.
 
 use super::transaction::SqliteTransaction;
-use crate::error::StoreError;
-use std::{any::Any, sync::Arc};
+use crate::{error::StoreError, panic::Panic};
 use tokio::sync::oneshot;
 
 pub(super) type BoxJob = Box<dyn Job>;
@@ -131,9 +130,7 @@ fn answer<T, E: From<StoreError>>(out: Option<Result<T, E>>, end: End<'_>) -> Re
     }
 }
 
-/// What a panic said.
-pub(super) fn panicked(payload: &(dyn Any + Send)) -> StoreError {
-    let said = payload.downcast_ref::<&str>().map(|text| Arc::<str>::from(*text));
-    let said = said.or_else(|| payload.downcast_ref::<String>().map(|text| Arc::from(text.as_str())));
-    StoreError::with_source("the closure panicked", said.as_deref().unwrap_or("without words"))
+/// The error of a closure that panicked.
+pub(super) fn panicked(panic: &Panic) -> StoreError {
+    StoreError::with_source("the closure panicked", panic.to_string())
 }

@@ -12,19 +12,13 @@ use super::{
 };
 use crate::{
     error::StoreError,
+    panic::{caught, unharmed},
     store::wakes::Wakes,
-    sync::unharmed,
     telemetry::{event, names, observe},
     token::StoreId,
 };
 use rusqlite::Connection;
-use std::{
-    cell::Cell,
-    collections::VecDeque,
-    panic::{AssertUnwindSafe, catch_unwind},
-    sync::Arc,
-    thread,
-};
+use std::{cell::Cell, collections::VecDeque, sync::Arc, thread};
 use tokio::{sync::mpsc, time::Instant};
 
 thread_local!(static WRITER_OF: Cell<Option<StoreId>> = const { Cell::new(None) });
@@ -82,7 +76,7 @@ impl Writer<'_> {
             let Some(first) = first else { break };
             self.setup.status.busy();
             // the last net: whatever panicked, the thread goes on
-            let group = catch_unwind(AssertUnwindSafe(|| self.group(first, only_again)));
+            let group = caught(|| self.group(first, only_again));
             if group.is_err() {
                 self.guard.leave();
                 self.roll_back();
@@ -159,10 +153,10 @@ impl Writer<'_> {
         let (store, rowid) = (self.setup.id, Rowid::default());
         let mut tx = SqliteTransaction { conn: self.conn, store, rowid, woken: &mut self.woken };
         // what the closure captured is consumed, and what it wrote is rolled back
-        let keep = catch_unwind(AssertUnwindSafe(|| job.run(&mut tx)));
+        let keep = caught(|| job.run(&mut tx));
         self.guard.leave();
-        let keep = keep.unwrap_or_else(|payload| {
-            job.fail(panicked(&*payload));
+        let keep = keep.unwrap_or_else(|panic| {
+            job.fail(panicked(&panic));
             false
         });
         let rowid_is_lost = tx.rowid.is_lost();
@@ -230,7 +224,7 @@ fn rolled_back(culprit: &BoxJob) -> StoreError {
 
 /// An answer that finds nobody is dropped here, and its destructor may panic: the others' answers still go out.
 fn tell(job: BoxJob, end: End<'_>) {
-    if catch_unwind(AssertUnwindSafe(|| job.tell(end))).is_err() {
+    if caught(|| job.tell(end)).is_err() {
         event!(ERROR, "an answer of a closure panicked when it was dropped");
     }
 }

@@ -118,6 +118,12 @@ pub(crate) struct Streamed {
     polls: u32,
 }
 
+impl Streamed {
+    pub(crate) fn new(world: &Arc<World>) -> Self {
+        Self { live: Live::new(world), polls: 0 }
+    }
+}
+
 impl Drop for Streamed {
     fn drop(&mut self) {
         self.live.0.called("the drop of a body");
@@ -184,7 +190,7 @@ impl Drop for Failed {
 }
 
 /// An extension of a request or a response.
-pub(crate) struct Carried(Live);
+pub(crate) struct Carried(pub(crate) Live);
 
 impl Clone for Carried {
     fn clone(&self) -> Self {

@@ -4,6 +4,7 @@ use super::{
     circuit,
     foreign::{Inner, owned},
     observers::Observer,
+    users::users,
     world::{Bang, Does, World, step, waker, watched},
 };
 use crate::subject::Asked;
@@ -175,11 +176,16 @@ fn a_subscriber_of_a_circuit_may_use_it_in_its_waker_and_may_panic() {
 
 #[test]
 fn a_worker_whose_recorder_subscriber_waker_or_handler_is_hostile_loses_no_message() {
+    everywhere("a worker", work);
+}
+
+/// Runs with foreign code that re-enters, then with a panic in every place. `run` returns how often foreign code was called.
+pub(super) fn everywhere(what: &str, run: fn(&Arc<World>) -> usize) {
     for nth in 0.. {
         let does = if nth == 0 { Does::Reenter } else { Does::Panic(nth) };
         let world = World::new(does);
         let of = world.clone();
-        let calls = watched(&format!("a worker, {does:?}"), &world, move || work(&of));
+        let calls = watched(&format!("{what}, {does:?}"), &world, move || run(&of));
         assert!(calls > 10, "only {calls} calls of foreign code");
         if nth > calls {
             break;
@@ -208,12 +214,16 @@ fn work(world: &Arc<World>) -> usize {
             async move {
                 tokio::task::yield_now().await;
                 world.called("the poll of a handler");
-                drop(message);
-                Ok::<_, BoxError>(())
+                // so that the backoff is asked
+                if message.attempt() == 1 { Err(BoxError::from("at first")) } else { Ok(()) }
             }
         })
     };
-    let run = |seconds| Worker::new(queue.clone(), handler()).run(tokio::time::sleep(Duration::from_secs(seconds)));
+    let run = |seconds| {
+        Worker::new(queue.clone(), handler())
+            .with_backoff(users(world))
+            .run(tokio::time::sleep(Duration::from_secs(seconds)))
+    };
     step(|| {
         Observer(world.clone()).watch(|| {
             runtime.block_on(async {
@@ -226,6 +236,9 @@ fn work(world: &Arc<World>) -> usize {
         });
     });
     let calls = world.calls();
+    if world.does() == Does::Reenter {
+        world.assert_reached(&["a backoff", "the call of a handler", "the poll of a handler"]);
+    }
     world.set_ops(Vec::new());
     world.set(Does::Nothing);
     assert_eq!(world.failed(), [""; 0]);

@@ -4,6 +4,7 @@ use std::{
     any::Any,
     backtrace::Backtrace,
     cell::Cell,
+    collections::BTreeSet,
     panic::{AssertUnwindSafe, catch_unwind, resume_unwind},
     sync::{
         Arc, Mutex, OnceLock, PoisonError,
@@ -39,6 +40,9 @@ impl Answer {
     pub(crate) const ALL: [Self; 4] = [Self::Ok, Self::Unavailable, Self::Error, Self::Never];
 }
 
+/// Calls that hostile places make for each call of the driver, at most. A call has fewer places, unless it is detached.
+const CALLS: usize = 200;
+
 /// The payload of every panic that a run makes. It says nothing, so that the hook is not called.
 pub(crate) struct Bang;
 
@@ -54,6 +58,9 @@ pub(crate) struct World {
     wakers: Mutex<Vec<Waker>>,
     parked: Mutex<Vec<Box<dyn Any + Send>>>,
     live: AtomicUsize,
+    places: Mutex<BTreeSet<&'static str>>,
+    /// How many more calls hostile places make.
+    allowed: AtomicUsize,
     /// Where the run is, for the report of a deadlock.
     now: Mutex<(String, Backtrace)>,
     failed: Mutex<Vec<String>>,
@@ -83,6 +90,8 @@ impl World {
             wakers: Mutex::default(),
             parked: Mutex::default(),
             live: AtomicUsize::new(0),
+            places: Mutex::default(),
+            allowed: AtomicUsize::new(0),
             now: Mutex::new((String::new(), Backtrace::disabled())),
             failed: Mutex::default(),
         })
@@ -99,20 +108,24 @@ impl World {
         *lock(&self.does) = does;
     }
 
+    pub(crate) fn does(&self) -> Does {
+        *lock(&self.does)
+    }
+
     /// Foreign code is called here.
     pub(crate) fn called(&self, place: &'static str) {
         if INSIDE.get() {
             return;
         }
         let nth = self.calls.fetch_add(1, SeqCst) + 1;
+        lock(&self.places).insert(place);
         match *lock(&self.does) {
-            Does::Nothing => {}
             Does::Panic(at) if at == nth && !thread::panicking() => {
                 // what it is for, if it does not come back
                 *lock(&self.now) = (format!("a panic in {place}"), Backtrace::disabled());
                 resume_unwind(Box::new(Bang))
             }
-            Does::Panic(_) => {}
+            Does::Nothing | Does::Panic(_) => {}
             Does::Reenter => self.reenter(place),
         }
     }
@@ -141,6 +154,13 @@ impl World {
 
     pub(crate) fn calls(&self) -> usize {
         self.calls.load(SeqCst)
+    }
+
+    /// Fails for a place that nothing has called.
+    pub(crate) fn assert_reached(&self, places: &[&'static str]) {
+        let reached = lock(&self.places);
+        let missing: Vec<_> = places.iter().filter(|place| !reached.contains(*place)).collect();
+        assert!(missing.is_empty(), "never called: {missing:?}; called: {reached:?}");
     }
 
     pub(crate) fn set_answer(&self, answer: Answer) {
@@ -184,6 +204,18 @@ impl World {
             step(|| drop(parked));
         }
         step(|| self.wake_all());
+    }
+
+    /// Lets hostile places make some calls more.
+    ///
+    /// A layer that detaches its calls runs each of them in a task of its own. There it is as hostile as the call that made it: without
+    /// a bound each would make others, for ever.
+    pub(crate) fn allow_calls(&self) {
+        self.allowed.store(CALLS, SeqCst);
+    }
+
+    pub(crate) fn may_call(&self) -> bool {
+        self.allowed.fetch_update(SeqCst, SeqCst, |left| left.checked_sub(1)).is_ok()
     }
 
     pub(crate) fn live(&self) -> usize {
@@ -295,5 +327,5 @@ fn trace() -> Backtrace {
 fn frames(trace: &str) -> String {
     let lines: Vec<_> = trace.lines().collect();
     let own = lines.windows(2).filter(|pair| pair[1].contains("./src/"));
-    own.map(|pair| format!("{}\n{}\n", pair[0], pair[1])).collect()
+    own.flatten().flat_map(|line| [*line, "\n"]).collect()
 }

@@ -2,6 +2,7 @@ use super::super::connections::Connections;
 use crate::{
     backoff::{Backoff, Exponential, Random},
     store::wakes::{Waiter, Wakes},
+    sync::Lock,
     telemetry::event,
 };
 use sqlx::{
@@ -10,7 +11,7 @@ use sqlx::{
 };
 use std::{
     sync::{
-        Arc, Mutex, PoisonError,
+        Arc,
         atomic::{AtomicBool, Ordering::SeqCst},
     },
     time::Duration,
@@ -34,13 +35,14 @@ const ALIVE: Duration = Duration::from_secs(5);
 #[derive(Default)]
 pub(in super::super) struct Listener {
     shared: Arc<Shared>,
-    task: Mutex<Option<AbortHandle>>,
+    task: Lock<Option<AbortHandle>>,
 }
 
 #[derive(Default)]
 struct Shared {
     wakes: Wakes,
     listening: AtomicBool,
+    has_task: AtomicBool,
 }
 
 impl Listener {
@@ -59,24 +61,44 @@ impl Listener {
     /// answered with a notification.
     pub(super) fn listens(&self, connections: &Connections) -> bool {
         let Connections { pool, prepares: true, .. } = connections else { return false };
-        let mut task = self.task.lock().unwrap_or_else(PoisonError::into_inner);
-        if task.as_ref().is_none_or(AbortHandle::is_finished) && !pool.is_closed() {
-            *task = Some(tokio::spawn(listen(pool.clone(), self.shared.clone())).abort_handle());
+        if !pool.is_closed() && !self.shared.has_task.swap(true, SeqCst) {
+            self.begin(pool.clone());
         }
         self.shared.listening.load(SeqCst)
+    }
+
+    /// Holds no lock meanwhile: a runtime that is shutting down drops the task at once, and the hooks of a runtime are the user's.
+    fn begin(&self, pool: PgPool) {
+        let running = Running(self.shared.clone());
+        let task = tokio::spawn(async move { listen(&pool, &running.0).await }).abort_handle();
+        let ended = self.task.with(|current| match current {
+            // this one has ended, and the next one was faster
+            Some(next) if !next.is_finished() => Some(task),
+            _ => current.replace(task),
+        });
+        drop(ended);
     }
 }
 
 impl Drop for Listener {
     fn drop(&mut self) {
-        if let Some(task) = self.task.get_mut().unwrap_or_else(PoisonError::into_inner) {
+        if let Some(task) = self.task.with(Option::take) {
             task.abort();
         }
     }
 }
 
+/// Exists as long as the task that listens, also where its runtime drops the task.
+struct Running(Arc<Shared>);
+
+impl Drop for Running {
+    fn drop(&mut self) {
+        self.0.has_task.store(false, SeqCst);
+    }
+}
+
 /// Until the pool is closed; connects again for as long as it takes.
-async fn listen(pool: PgPool, shared: Arc<Shared>) {
+async fn listen(pool: &PgPool, shared: &Shared) {
     let backoff = Exponential::default();
     let mut random = Random::new().stream();
     let mut closed = pool.close_event();
@@ -84,7 +106,7 @@ async fn listen(pool: PgPool, shared: Arc<Shared>) {
     loop {
         let heard = tokio::select! {
             () = &mut closed => return,
-            heard = hear(&pool, &shared) => heard,
+            heard = hear(pool, shared) => heard,
         };
         failures = if heard.was_connected { 1 } else { u32::saturating_add(failures, 1) };
         if failures == 1 {
@@ -101,7 +123,7 @@ struct Heard {
     error: sqlx::Error,
 }
 
-async fn hear(pool: &PgPool, shared: &Arc<Shared>) -> Heard {
+async fn hear(pool: &PgPool, shared: &Shared) -> Heard {
     let connected = timeout(2 * ALIVE, connect(pool)).await.unwrap_or(Err(sqlx::Error::PoolTimedOut));
     let mut listener = match connected {
         Ok(listener) => listener,
