@@ -33,6 +33,8 @@ impl Attempted {
         // (`str::floor_char_boundary` is newer than the oldest compiler that this crate builds with)
         let cut = (0..=error.len().min(Self::ERROR)).rev().find(|at| error.is_char_boundary(*at));
         error.truncate(cut.unwrap_or(0));
+        // a store in memory keeps it for as long as the message
+        error.shrink_to_fit();
         error
     }
 }

@@ -186,6 +186,30 @@
 //! | `with_max_age` | 7 days | from the end of its delay, whatever it waits for |
 //! | `with_dedupe_for` | 7 days | |
 //!
+//! # What is removed, and by whom
+//!
+//! | rows | removed |
+//! | --- | --- |
+//! | done messages | by a worker of their queue, when they have been done for longer than its `with_keep_done` |
+//! | dedupe keys | by a worker of their queue, when their window is over; with the dead letter that brought them, when it is purged |
+//! | dead letters | by a [purge](crate::dead_letter::DeadLetters::purge) alone |
+//!
+//! A worker removes rows of its own queue and of no other one: when it starts, about once a minute, and when it stops. **Rows of a
+//! queue for which no worker runs any more stay in the store.** After a tenant with a queue of its own has left, these are
+//! the messages that were done in the last 24 h and the keys of 7 days, with the defaults. Where names of queues come and go, have a
+//! task that sweeps the old names:
+//!
+//! ```
+//! # async fn docs(store: steadfast::store::memory::MemoryStore) -> Result<(), steadfast::error::StoreError> {
+//! use std::time::Duration;
+//! use steadfast::queue::Queue;
+//!
+//! let queue = Queue::new("tenant 4711, who has left", store);
+//! while queue.store().sweep(queue.name(), Duration::ZERO, 1_000).await? > 0 {}
+//! # Ok(())
+//! # }
+//! ```
+//!
 //! # Errors
 //!
 //! | error | means | what to do |

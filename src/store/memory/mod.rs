@@ -24,7 +24,8 @@
 //! [`StoreError`](crate::error::StoreError) (the layer answers 503); an answer that does not fit any more is recorded as not
 //! retained, so that its request is still never run twice. Expired records go as new keys come, two for one, or by `sweep`.
 //!
-//! Messages of queues are not bounded: what was accepted must not be lost, so bound what is accepted. The memory of what a sweep or a
+//! Messages of queues are not bounded: what was accepted must not be lost, so bound what is accepted. Bodies and header values are
+//! copied when they are enqueued, since a body that was received may be a small slice of a large buffer. The memory of what a sweep or a
 //! purge removes is freed (an allocator may keep it for later), and a queue with no message and no dedupe key takes none. Everything that a worker
 //! does takes a time that grows with the logarithm of the number of messages; counting them (`stats`) and looking through dead
 //! letters take a time that grows with their number.

@@ -1,10 +1,11 @@
 //! The queue's store over one mutex: nothing in it waits, so it is held for a few map operations at a time.
 
 mod lane;
+mod owned;
 mod row;
 mod shelf;
 
-use self::shelf::Shelf;
+use self::{owned::own, shelf::Shelf};
 use super::MemoryStore;
 use crate::{
     attempt::deadline_after,
@@ -19,7 +20,6 @@ use crate::{
 use std::{
     fmt,
     future::ready,
-    mem,
     sync::{Mutex, MutexGuard, PoisonError},
     time::{Duration, SystemTime},
 };
@@ -85,15 +85,14 @@ impl QueueStore for MemoryStore {
     fn enqueue<'a>(
         &'a self,
         queue: &'a str,
-        batch: Vec<NewMessage>,
+        mut batch: Vec<NewMessage>,
     ) -> BoxFuture<'a, Result<Vec<Enqueued>, StoreError>> {
+        own(&mut batch);
         let queues = &self.inner.queues;
         let now = queues.now();
         let mut shelf = queues.shelf();
         let answers = batch.into_iter().map(|message| shelf.enqueue(queue, message, now)).collect();
-        let gone = mem::take(&mut shelf.gone);
         drop(shelf);
-        drop(gone);
         queues.changed.notify_waiters();
         done(answers)
     }
@@ -152,11 +151,7 @@ impl QueueStore for MemoryStore {
 
     fn purge<'a>(&'a self, queue: &'a str, ids: &'a [MessageId]) -> BoxFuture<'a, Result<usize, StoreError>> {
         let mut shelf = self.inner.queues.shelf();
-        let purged = ids.iter().filter(|id| shelf.purge(queue, **id)).count();
-        let gone = mem::take(&mut shelf.gone);
-        drop(shelf);
-        drop(gone);
-        done(purged)
+        done(ids.iter().filter(|id| shelf.purge(queue, **id)).count())
     }
 
     fn sweep<'a>(
@@ -167,12 +162,7 @@ impl QueueStore for MemoryStore {
     ) -> BoxFuture<'a, Result<usize, StoreError>> {
         let queues = &self.inner.queues;
         let now = queues.now();
-        let mut shelf = queues.shelf();
-        let swept = shelf.sweep(queue, keep_done, most, now);
-        let gone = mem::take(&mut shelf.gone);
-        drop(shelf);
-        drop(gone);
-        done(swept)
+        done(queues.shelf().sweep(queue, keep_done, most, now))
     }
 
     fn stats<'a>(&'a self, queue: &'a str) -> BoxFuture<'a, Result<Stats, StoreError>> {

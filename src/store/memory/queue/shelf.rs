@@ -10,7 +10,6 @@ use crate::{
     },
     token::Token,
 };
-use bytes::Bytes;
 use std::{collections::BTreeMap, sync::Arc, time::Duration};
 use tokio::time::Instant;
 
@@ -19,15 +18,14 @@ mod tests;
 
 pub(super) type RowId = i64;
 
-/// The rows of all queues, and one [`Lane`] for each queue that has a message or knows a key.
+/// The rows of all queues, and one [`Lane`] for each queue that has a message or knows a key. All bytes in it are of the store's
+/// own ([`own`](super::owned::own)), so that what is dropped under the lock runs no foreign code.
 #[derive(Default)]
 pub(super) struct Shelf {
     // a tree: the table of a map would keep the size of its peak, and be moved as a whole when it grows
     rows: BTreeMap<RowId, Row>,
     lanes: BTreeMap<Arc<str>, Lane>,
     last: RowId,
-    /// Bodies that are not needed any more, to be dropped after the lock: bytes may have an owner, whose drop is foreign.
-    pub(super) gone: Vec<Bytes>,
 }
 
 impl Shelf {
@@ -35,7 +33,6 @@ impl Shelf {
         let name = self.name(queue);
         let lane = self.lanes.entry(name.clone()).or_default();
         if let Some(id) = lane.duplicate_of(&message, now.at) {
-            self.gone.push(message.body().clone());
             return Enqueued::Duplicate(id);
         }
         let id = MessageId::new();
@@ -182,7 +179,6 @@ impl Shelf {
         let Some(lane) = self.lanes.get_mut(queue) else { return false };
         let Some(row) = lane.dead.remove(&id).and_then(|row| self.rows.remove(&row)) else { return false };
         lane.forget_keys(&row.keys, id);
-        self.gone.push(row.message.body().clone());
         self.drop_if_empty(queue);
         true
     }
@@ -191,8 +187,9 @@ impl Shelf {
         let Some(lane) = self.lanes.get_mut(queue) else { return 0 };
         let done = lane.long_done(now.at, keep_done, most);
         let swept = done.len() + lane.forget(now.at, most);
-        let removed = done.iter().filter_map(|row| self.rows.remove(row));
-        self.gone.extend(removed.map(|row| row.message.body().clone()));
+        for row in &done {
+            self.rows.remove(row);
+        }
         self.drop_if_empty(queue);
         swept
     }
