@@ -2,7 +2,7 @@
 //! 8 KiB or more alive, for as long as the message is stored. A slice may also have an owner, whose drop is foreign code: it runs
 //! before the lock is taken, and its panic loses no message.
 
-use crate::{queue::NewMessage, sync::unharmed};
+use crate::{panic::unharmed, queue::NewMessage};
 use bytes::{Bytes, BytesMut};
 use http::{HeaderMap, HeaderValue};
 use std::mem;
