@@ -100,6 +100,7 @@
 //! | what happens | what the store does |
 //! | --- | --- |
 //! | the server is away | an attempt to connect takes at most 4 s, then the next begins; so a server that is back is found within 4 s. After each fourth that took too long one has the pool's `acquire_timeout`, beside the others, for servers that need longer: over a pool of one connection the server is found that much later |
+//! | handlers hold all connections of the pool | a call of the store fails after 4 s, not after `acquire_timeout`: sqlx does not distinguish this from a server that is away |
 //! | more calls than `max_waiting` that clients cause (`begin`, `get`, `enqueue`) | an error at once: the idempotency layer and `accept()` answer 503. The calls of handlers, workers and operators are not counted, and wait behind no more of the others than there are connections |
 //! | such calls have waited without a gap for 2 s | one more waits for 1 s at most, then the same. Otherwise the one that is served would be the one that has waited longest, whose caller is about to leave |
 //! | no response within `response_timeout` (and `lock_wait`) | the connection is closed and the pool has a place again. The statement may have been executed: the call is safe to repeat |
