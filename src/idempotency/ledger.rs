@@ -24,6 +24,8 @@ use tokio::time::{Instant, sleep, sleep_until, timeout};
 
 /// How many expired records a request removes from a store that has no room for it.
 const ROOM: usize = 100;
+/// How many times an answer is offered to a store that has no room for it, within about two seconds.
+const FULL_TRIES: u32 = 5;
 
 pub(super) struct Ledger {
     pub(super) shared: Arc<Shared>,
@@ -111,6 +113,10 @@ impl Ledger {
 
     /// Records, waiting no longer than `hold`. `None`: not heard of yet.
     pub(super) async fn complete(&self, recorded: &Recorded) -> Heard {
+        self.try_complete(recorded).await.ok()
+    }
+
+    async fn try_complete(&self, recorded: &Recorded) -> Result<Fenced, StoreError> {
         let since = Stopwatch::start();
         let complete = || self.store().complete(self.fence, recorded.clone(), self.shared.config.keep);
         let mut completed = self.within_hold(complete()).await;
@@ -118,16 +124,25 @@ impl Ledger {
             completed = self.within_hold(complete()).await;
         }
         observe(names::IDEMPOTENCY_COMPLETE, &self.shared.state.name, since.seconds());
-        self.heard(completed.ok())
+        if completed.is_ok() {
+            self.leave();
+        }
+        completed
     }
 
-    /// Records, however long the store is away. Never given up, and the key never freed: the handler has run.
+    /// Records, however long the store is away. Never given up, and the key never freed: the handler has run. An answer that does
+    /// not fit into a full store is recorded as not retained: answers that wait for room would fill the memory of the process.
     pub(super) async fn complete_until_heard(&self, recorded: &Recorded) {
         event!(WARN, "idempotency store down at complete: recording later", name = &*self.shared.state.name);
-        let mut pause = Pause::default();
+        let (mut pause, mut full) = (Pause::default(), 0);
         loop {
             pause.wait().await;
-            match self.complete(recorded).await {
+            let mut completed = self.try_complete(recorded).await;
+            full += u32::from(completed.as_ref().is_err_and(StoreError::is_full));
+            if completed.is_err() && full >= FULL_TRIES {
+                completed = self.try_complete(&Recorded::NotRetained).await;
+            }
+            match completed.ok() {
                 None => {}
                 Some(Fenced::Lost) => {
                     return event!(

@@ -133,7 +133,9 @@
 //! Expired records are removed by a task behind the requests: within half a second of the first run of a process, then after every
 //! 250 runs and every 10 s while requests come, and for as long as batches of 500 come back full. Neither an answer nor
 //! [`drained`](IdempotencyLayer::drained) waits for it. All layers over one store share it in a process, also those that are made for
-//! each request. A store that is full is swept before a request is refused, and asked once more.
+//! each request. A store that is full is swept before a request is refused, and asked once more. An answer that a full store
+//! does not take within about two seconds is recorded as not retained: its request is not executed again, and a repeated one is
+//! refused.
 //!
 //! # gRPC
 //!

@@ -9,7 +9,7 @@ use steadfast::{
     store::sqlite::{SqliteConfig, SqliteStore},
 };
 use tokio::time::sleep;
-use tower::{ServiceBuilder, ServiceExt as _, service_fn};
+use tower::{Layer as _, ServiceBuilder, ServiceExt as _, service_fn};
 
 /// Larger than a page, so that it lies in pages of its own.
 const ANSWER: usize = 20_000;
@@ -90,6 +90,48 @@ async fn a_file_full_of_expired_records_takes_new_keys_also_after_a_restart() {
     sleep(KEEP + KEEP / 4).await;
     let store = open(&path);
     assert_eq!(post(&store, "after-a-restart").await, StatusCode::OK);
+}
+
+/// Records answers that are kept for an hour, until the next one has no room. A claim is smaller.
+async fn fill_for_an_hour(store: &SqliteStore) {
+    let hour = Duration::from_secs(3600);
+    let answer = Recorded::Response(StoredResponse::new(StatusCode::OK, vec![b'x'; ANSWER]));
+    for n in 0..100_000 {
+        let claimed = begin(n);
+        store.begin(claimed).await.unwrap();
+        let fence = Fence { key: claimed.key, token: claimed.token };
+        if let Err(error) = store.complete(fence, answer.clone(), hour).await {
+            assert!(error.is_full(), "{error:?}");
+            store.complete(fence, Recorded::NotRetained, hour).await.unwrap();
+            return;
+        }
+    }
+    panic!("it never fills up");
+}
+
+#[tokio::test]
+async fn answers_that_find_no_room_do_not_wait_for_it_in_memory() {
+    let dir = tempfile::tempdir().unwrap();
+    let store = open(&dir.path().join("store.db"));
+    fill_for_an_hour(&store).await;
+    let layer = IdempotencyLayer::new(store.clone(), Scope::shared());
+    let post = |key: usize| {
+        let handler = service_fn(|_: Request<Full<bytes::Bytes>>| async {
+            Ok::<_, Infallible>(http::Response::new(Full::<bytes::Bytes>::from(vec![b'x'; ANSWER])))
+        });
+        let request =
+            Request::post("/").header("idempotency-key", format!("late-{key}")).body(Full::default()).unwrap();
+        layer.layer(handler).oneshot(request)
+    };
+    for key in 0..5 {
+        assert_eq!(post(key).await.unwrap().status(), StatusCode::OK);
+    }
+    let drained = tokio::time::timeout(Duration::from_secs(20), layer.drained()).await;
+    let running = "SELECT count(*) FROM steadfast_idempotency WHERE state = 0";
+    let running: i64 = store.read(move |conn| Ok(conn.query_row(running, [], |row| row.get(0))?)).await.unwrap();
+    assert_eq!((drained.is_ok(), running), (true, 0));
+    let repeated = post(0).await.unwrap();
+    assert_eq!(repeated.status(), StatusCode::CONFLICT, "done, and not executed again");
 }
 
 #[tokio::test]
