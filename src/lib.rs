@@ -136,14 +136,7 @@ pub mod setting;
 #[cfg(all(feature = "retry", feature = "circuit-breaker", feature = "idempotency"))]
 pub mod stack;
 pub mod store;
-#[cfg(any(
-    feature = "circuit-breaker",
-    feature = "idempotency",
-    feature = "postgres",
-    feature = "queue",
-    feature = "sqlite",
-    feature = "testing"
-))]
+#[cfg(any(feature = "circuit-breaker", feature = "idempotency", feature = "queue", feature = "testing"))]
 mod sync;
 pub mod telemetry;
 #[cfg(feature = "testing")]

@@ -27,6 +27,10 @@ pub(crate) fn caught<T>(work: impl FnOnce() -> T) -> Result<T, Panic> {
 /// Runs code whose result nobody needs: a waker, a recorder, a subscriber, a drop. Its panic is ignored, because it would otherwise
 /// end a call that has nothing to do with it, or, out of a drop, the process.
 #[inline]
+#[cfg_attr(
+    not(any(feature = "circuit-breaker", feature = "idempotency", feature = "queue", feature = "testing")),
+    allow(dead_code, reason = "called by events, which not every set of features has")
+)]
 pub(crate) fn unharmed(work: impl FnOnce()) {
     drop(caught(work));
 }
